@@ -38,7 +38,7 @@ check: $(DEV)  ## the fast half: lint, format, types, import rules, tests withou
 	$(BIN)/pytest -q -n 2 -m "not e2e and not slow and not soak" $(ARGS)
 
 test: check $(CLIENTS)  ## everything: check, then the tests with real processes and real clients
-	@$(call debian,command -v nginx,nginx-light)
+	@$(call debian,command -v nginx,nginx)
 	$(BIN)/pytest -q -m "e2e or slow or soak" $(ARGS)
 
 fmt: $(DEV)  ## format the code and mend what the linter can mend
@@ -46,7 +46,7 @@ fmt: $(DEV)  ## format the code and mend what the linter can mend
 	$(BIN)/ruff format
 
 bench: $(DEV)  ## measure a call against nginx as a reverse proxy, in the same run
-	@$(call debian,command -v nginx,nginx-light)
+	@$(call debian,command -v nginx,nginx)
 	@$(call debian,command -v wrk,wrk)
 	$(BIN)/python -m bench $(ARGS)
 
