@@ -34,7 +34,7 @@ check: $(DEV)  ## the fast half: lint, format, types, import rules, tests withou
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest -q -n 2 -m "not e2e and not slow and not soak" $(ARGS)
 
 test: check $(CLIENTS)  ## everything: check, then the tests with real processes and real clients
