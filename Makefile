@@ -29,6 +29,7 @@ run: $(RUN)  ## set up, then start the gateway with the examples and their demo 
 	@$(BIN)/portico example $(ARGS)
 
 setup: $(RUN)  ## install the runtime into .venv, with a working .venv/bin/portico
+	@echo "Ready: $(BIN)/portico"
 
 check: $(DEV)  ## the fast half: lint, format, types, import rules, tests without processes
 	$(BIN)/ruff check
