@@ -1,0 +1,55 @@
+// What the drivers in JavaScript share: the arguments, the operations, and the way answers are printed.
+// The protocol between a driver and its caller is described in driving.py.
+
+import { parseArgs } from "node:util";
+
+export function givenArguments(modes) {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      mode: { type: "string", default: "legacy" },
+      transport: { type: "string", default: "http" },
+      header: { type: "string", multiple: true, default: [] },
+    },
+  });
+  if (!modes.includes(values.mode)) throw new Error(`this client speaks ${modes.join(", ")}, not ${values.mode}`);
+  const headers = values.header.map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1).trim()]);
+  return { url: new URL(positionals[0]), mode: values.mode, transport: values.transport, headers: Object.fromEntries(headers) };
+}
+
+async function readOperations() {
+  let text = "";
+  for await (const part of process.stdin) text += part;
+  return JSON.parse(text);
+}
+
+const seconds = (count) => (count === undefined ? {} : { timeout: count * 1000 });
+
+/** Options of a call, and the list that its progress is noted in. */
+export function callOptions(operation) {
+  const reported = [];
+  const onprogress = operation.progress ? { onprogress: (step) => reported.push(step) } : {};
+  return { options: { ...seconds(operation.timeout), ...onprogress }, reported };
+}
+
+async function answer(methods, operation) {
+  const method = methods[operation.op];
+  if (method === undefined) throw new Error(`no such operation: ${operation.op}`);
+  try {
+    return { op: operation.op, result: await method(operation) };
+  } catch (error) {
+    return { op: operation.op, error: { code: error.code ?? null, message: error.message, data: error.data } };
+  }
+}
+
+/** Connects, performs every operation in order, prints the answers and ends the session. */
+export async function drive(client, transport, methods) {
+  const operations = await readOperations();
+  await client.connect(transport);
+  const answers = [];
+  for (const operation of operations) answers.push(await answer(methods, operation));
+  if (client.getServerVersion() !== undefined) await transport.terminateSession?.().catch(() => {});
+  await client.close();
+  await new Promise((done) => process.stdout.write(JSON.stringify(answers), done));
+  process.exit(0);
+}

@@ -1,0 +1,73 @@
+"""Drives the client of the Python SDK, `mcp.Client`, over streamable HTTP or the SSE transport.
+
+Modes: `legacy` sends initialize, `auto` asks server/discover first, `modern` adopts 2026-07-28 without asking.
+"""
+
+import warnings
+from typing import Any
+
+import anyio
+from driving import Operation, answers, arguments, every_page, operations, perform, server_info, version
+from mcp.client.client import Client
+from mcp.client.sse import sse_client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared._httpx_utils import create_mcp_http_client
+from mcp.types import PromptReference, ResourceTemplateReference
+
+
+async def call_tool(client: Client, operation: Operation) -> Any:
+    """With `progress: true` the result also has the progress that was reported, as a list."""
+    reported: list[dict[str, Any]] = []
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        reported.append({"progress": progress, "total": total, "message": message})
+
+    wants = operation.get("progress", False)
+    result = await client.call_tool(
+        operation["name"], operation.get("arguments"), operation.get("timeout"), note if wants else None
+    )
+    shown = result.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return shown | {"progress": reported} if wants else shown
+
+
+async def complete(client: Client, operation: Operation) -> Any:
+    kind = PromptReference if operation["ref"]["type"] == "ref/prompt" else ResourceTemplateReference
+    return await client.complete(kind.model_validate(operation["ref"]), operation["argument"], operation.get("context"))
+
+
+async def told(client: Client, _operation: Operation) -> Any:
+    return server_info(client)
+
+
+METHODS = {
+    "listTools": lambda client, _: every_page(client.list_tools, "tools"),
+    "callTool": call_tool,
+    "listPrompts": lambda client, _: every_page(client.list_prompts, "prompts"),
+    "getPrompt": lambda client, operation: client.get_prompt(operation["name"], operation.get("arguments")),
+    "listResources": lambda client, _: every_page(client.list_resources, "resources"),
+    "listTemplates": lambda client, _: every_page(client.list_resource_templates, "resource_templates"),
+    "readResource": lambda client, operation: client.read_resource(operation["uri"]),
+    "complete": complete,
+    "setLevel": lambda client, operation: client.set_logging_level(operation["level"]),
+    "ping": lambda client, _: client.send_ping(),
+    "serverInfo": told,
+}
+
+
+async def converse(server: Any, mode: str) -> None:
+    async with Client(server, mode=mode, read_timeout_seconds=30) as client:
+        answers(await perform(client, METHODS, operations()))
+
+
+async def main() -> None:
+    given = arguments("legacy", "auto", "modern")
+    if given.transport == "sse":
+        await converse(sse_client(given.url, headers=given.headers), version(given.mode))
+        return
+    async with create_mcp_http_client(headers=given.headers) as http:
+        await converse(streamable_http_client(given.url, http_client=http), version(given.mode))
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    anyio.run(main)
