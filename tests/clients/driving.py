@@ -3,6 +3,10 @@
 A driver is a script `driver URL [--mode …] [--transport …] [--header "Name: value"]…`. It reads a JSON array of
 operations and prints a JSON array of answers in the same order: `{"op", "result"}` or `{"op", "error"}`. An error
 that the server gave is an answer; a client that cannot connect or operate ends with a status other than 0.
+
+Operations: listTools, callTool (name, arguments, progress?, timeout? in seconds, after which the client cancels),
+listPrompts, getPrompt (name, arguments?), listResources, listTemplates, readResource (uri), complete (ref, argument,
+context?), setLevel (level), ping, serverInfo.
 """
 
 import argparse
