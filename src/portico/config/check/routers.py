@@ -1,0 +1,36 @@
+"""Judges routers beyond their names: which web pages may call."""
+
+from __future__ import annotations
+
+from portico.config.check.draft import Draft
+from portico.config.check.urls import judge_origin
+from portico.config.document import AUTH_MODES
+from portico.config.positions import Path
+from portico.config.problem import quoted
+
+
+def judge_routers(draft: Draft) -> None:
+    for path, router in draft.routers:
+        _auth(draft, (*path, "auth", "mode"), router.auth.mode)
+        if router.cors is None:
+            continue
+        origins = (*path, "cors", "allowOrigins")
+        for index, origin in enumerate(router.cors.allow_origins):
+            judge_origin((*origins, index), origin, draft.findings)
+        if "*" in router.cors.allow_origins and router.cors.allow_credentials:
+            draft.findings.error(
+                (*path, "cors", "allowCredentials"),
+                "credentials-for-all-origins",
+                "every web page of the world may call with its visitor's credentials",
+                "Name the origins in allowOrigins, or set allowCredentials to false",
+            )
+
+
+def _auth(draft: Draft, path: Path, mode: str) -> None:
+    if mode not in AUTH_MODES:
+        draft.findings.error(
+            path,
+            "auth-mode-not-built",
+            f"this version cannot do {quoted(mode)}, so its endpoint is not served",
+            f"Write one of: {', '.join(AUTH_MODES)}",
+        )

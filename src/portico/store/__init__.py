@@ -1,0 +1,1 @@
+"""Keeps documents: the text that was written, under a key."""
