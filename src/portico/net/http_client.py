@@ -1,0 +1,144 @@
+"""The HTTP/1.1 client of Portico: pooled, bounded, and quick enough for the path of every call.
+
+`data` is a complete request, head and body, rendered by the caller in origin form; nothing is added to it and nothing
+checked. Redirects are handed back, not followed. Deadlines are enforced by one sweep a quarter of a second, so an
+error may come that much late; there is no task, timer or lock per request, and the coroutines may be stepped by hand,
+outside a task. When the awaiting coroutine is cancelled or closed, the connection is dropped at once.
+
+A kept-alive connection that turns out to be closed before a byte of the answer arrived is what every server produces
+now and then. The request is then sent once more, on a fresh connection, if it is `idempotent`; else the error (`sent`
+True) goes to the caller.
+"""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Iterator
+
+from portico.net.connection import Connection
+from portico.net.dialer import Dialer
+from portico.net.egress import Egress, Lookup, system_lookup
+from portico.net.errors import Unreachable
+from portico.net.limits import ClientLimits
+from portico.net.origin import Origin
+from portico.net.pool import Figures, Pool
+from portico.net.response import Response
+from portico.net.streaming import StreamingResponse
+
+_SWEEP_SECONDS = 0.25
+_DEFAULT_LIMITS = ClientLimits()
+
+
+class HttpClient:
+    """Belongs to the event loop that first uses it. `ca_file` holds authorities to trust besides the system's."""
+
+    def __init__(
+        self,
+        egress: Egress,
+        limits: ClientLimits = _DEFAULT_LIMITS,
+        *,
+        ca_file: str | None = None,
+        lookup: Lookup = system_lookup,
+    ) -> None:
+        self._limits = limits
+        self._dialer = Dialer(egress, lookup, ca_file, limits.connect)
+        self._pools: dict[Origin, Pool] = {}
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    async def send(
+        self,
+        origin: Origin,
+        data: bytes | list[bytes],
+        *,
+        head_request: bool = False,
+        deadline: float,
+        first_byte: float | None = None,
+        idempotent: bool,
+    ) -> Response:
+        """The complete answer. `deadline` is a point of loop.time(), `first_byte` is in seconds. Raises a NetError."""
+        pool = self._pools.get(origin) or self._open(origin)
+        connection = pool.idle.pop() if pool.idle else await self._wait(pool, deadline)
+        if connection.is_closing():
+            connection = await self._wait(pool, deadline, fresh=True)
+        pool.requests += 1
+        future = connection.begin(data, deadline, first_byte, head_request)
+        try:
+            return await future
+        except Unreachable:
+            if not idempotent or not connection.is_stale:
+                raise
+        except BaseException:
+            connection.abandon(future)
+            raise
+        connection = await self._wait(pool, deadline, fresh=True)
+        future = connection.begin(data, deadline, first_byte, head_request)
+        try:
+            return await future
+        except BaseException:
+            connection.abandon(future)
+            raise
+
+    async def stream(
+        self,
+        origin: Origin,
+        data: bytes | list[bytes],
+        *,
+        deadline: float | None,
+        first_byte: float | None = None,
+        idempotent: bool = False,
+    ) -> StreamingResponse:
+        """The answer as soon as its head is there. `deadline` is for the whole body; None for a stream without end."""
+        until = math.inf if deadline is None else deadline
+        pool = self._pools.get(origin) or self._open(origin)
+        connection = pool.idle.pop() if pool.idle else await self._wait(pool, until)
+        while True:
+            if connection.is_closing():
+                connection = await self._wait(pool, until, fresh=True)
+            pool.requests += 1
+            future = connection.begin_stream(data, until, first_byte)
+            try:
+                return await future
+            except Unreachable:
+                if not idempotent or not connection.is_stale:
+                    raise
+            except BaseException:
+                connection.abandon(future)
+                raise
+
+    def figures(self) -> Iterator[tuple[Origin, Figures]]:
+        """What every known origin's pool has done and holds, for the metrics page."""
+        return ((origin, pool.figures()) for origin, pool in tuple(self._pools.items()))
+
+    async def aclose(self) -> None:
+        """Drops every connection. Requests under way end as Unreachable, and so does every later one."""
+        self._closed = True
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            self._sweeping = None
+        for pool in self._pools.values():
+            pool.close()
+
+    def _open(self, origin: Origin) -> Pool:
+        if self._closed:
+            raise Unreachable(f"{origin.name} is not called any more: the client is closed")
+        if len(self._pools) >= self._limits.origins:
+            self._pools = {known: pool for known, pool in self._pools.items() if not pool.is_empty}
+        pool = self._pools[origin] = Pool(origin, self._limits, self._dialer, asyncio.get_running_loop())
+        return pool
+
+    def _wait(self, pool: Pool, deadline: float, *, fresh: bool = False) -> Awaitable[Connection]:
+        """Every way to a connection but reuse leads through here, so the sweep runs whenever it has something to do."""
+        if self._sweeping is None and not self._closed:
+            self._sweeping = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep)
+        return pool.wait(deadline, fresh=fresh)
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._sweeping = None
+        now = loop.time()
+        busy = False
+        for pool in tuple(self._pools.values()):
+            pool.sweep(now)
+            busy = busy or not pool.is_empty
+        if busy:
+            self._sweeping = loop.call_later(_SWEEP_SECONDS, self._sweep)

@@ -1,0 +1,62 @@
+"""A transport without a socket, for tests that drive a connection byte by byte, and the pool that owns it."""
+
+import asyncio
+from typing import Any
+
+from portico.net.connection import Connection
+from portico.net.limits import ClientLimits
+
+
+class FakeTransport(asyncio.Transport):
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = bytearray()
+        self.unwritten = 0
+        self.aborted = False
+        self.paused = False
+
+    def write(self, data: Any) -> None:
+        self.written += data
+
+    def writelines(self, list_of_data: Any) -> None:
+        self.written += b"".join(list_of_data)
+
+    def get_write_buffer_size(self) -> int:
+        return self.unwritten
+
+    def is_closing(self) -> bool:
+        return self.aborted
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def pause_reading(self) -> None:
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        self.paused = False
+
+
+class FakeOwner:
+    name = "fake.test:80"
+
+    def __init__(self, limits: ClientLimits) -> None:
+        self.limits = limits
+        self.failures = 0
+        self.released_count = 0
+        self.lost_count = 0
+
+    def released(self, connection: Connection) -> None:
+        self.released_count += 1
+
+    def lost(self, connection: Connection) -> None:
+        self.lost_count += 1
+
+
+def wired(
+    loop: asyncio.AbstractEventLoop, limits: ClientLimits | None = None
+) -> tuple[Connection, FakeTransport, FakeOwner]:
+    owner, transport = FakeOwner(limits or ClientLimits()), FakeTransport()
+    connection = Connection(owner, loop)
+    connection.connection_made(transport)
+    return connection, transport, owner
