@@ -14,6 +14,7 @@ from portico.config.problem import Problem, Severity, pointer, quoted
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 50
 MAX_ALIASES = 50
+MAX_VALUES = 100_000
 MAX_EXPANSION = 1024 * 1024
 
 
@@ -48,6 +49,7 @@ class Builder:
     root: Node | None = None
     _stack: list[_Open] = field(default_factory=list)
     _anchors: dict[str, tuple[Any, int, int] | None] = field(default_factory=dict)
+    _values: int = 0
     _aliases: int = 0
     _expanded: int = 0
 
@@ -137,6 +139,14 @@ class Builder:
             )
 
     def _add(self, value: Any, node: Node, weight: int, height: int) -> None:
+        self._values += 1
+        if self._values > MAX_VALUES:
+            raise self.stop(
+                "too-many-values",
+                node.mark,
+                f"the document has more than {MAX_VALUES} values",
+                "Split it into several documents",
+            )
         if not self._stack:
             self.value, self.root = value, node
             return

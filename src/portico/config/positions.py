@@ -47,7 +47,7 @@ class Positions:
         node, whole = self._walk(path)
         if key and whole and node.key is not None:
             return node.key.line + 1, node.key.column + 1
-        if offset is not None and whole:
+        if offset is not None and (whole or node.text is not None):
             return self._inside(node, offset)
         return node.mark.line + 1, node.mark.column + 1
 

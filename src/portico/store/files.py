@@ -85,16 +85,18 @@ def _read(path: Path) -> StoredText | None:
         return StoredText(path.name, None, "the link leads nowhere") if broken else None
     except OSError as error:
         return StoredText(path.name, None, f"the file cannot be read: {error.strerror}")
-    with os.fdopen(handle, "rb") as file:
+    try:
         mode = os.fstat(handle).st_mode
         if stat.S_ISDIR(mode):
             return None
         if not stat.S_ISREG(mode):
             return StoredText(path.name, None, "this is not a file")
-        try:
+        with os.fdopen(handle, "rb", closefd=False) as file:
             text = file.read(MAX_BYTES + 1)
-        except OSError as error:
-            return StoredText(path.name, None, f"the file cannot be read: {error.strerror}")
+    except OSError as error:
+        return StoredText(path.name, None, f"the file cannot be read: {error.strerror}")
+    finally:
+        os.close(handle)
     if len(text) > MAX_BYTES:
         return StoredText(path.name, None, "the file is larger than 1 MiB")
     return StoredText(path.name, text)

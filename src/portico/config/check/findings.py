@@ -83,5 +83,5 @@ def _closest(name: str, known: Iterable[str]) -> str | None:
     if len(name) > 128:
         return None
     folded = {text.lower().replace("_", "").replace("-", ""): text for text in known if len(text) <= 128}
-    found = difflib.get_close_matches(name.lower().replace("_", "").replace("-", ""), folded, n=1, cutoff=0.7)
+    found = difflib.get_close_matches(name.lower().replace("_", "").replace("-", ""), folded, n=1, cutoff=0.65)
     return folded[found[0]] if found else None

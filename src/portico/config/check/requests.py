@@ -6,7 +6,7 @@ from portico.config.check.draft import Draft
 from portico.config.check.findings import Findings
 from portico.config.check.headers import judge_cookie, judge_header, judge_header_value
 from portico.config.check.templates import Templates
-from portico.config.check.urls import judge_proxy, judge_url
+from portico.config.check.urls import judge_proxy
 from portico.config.document import Argument, Request, Tool
 from portico.config.positions import Path
 from portico.config.problem import quoted
@@ -16,7 +16,6 @@ BODIES = ("body", "form", "multipart")
 
 def judge_request(path: Path, tool: Tool, templates: Templates, draft: Draft) -> None:
     findings, request = draft.findings, tool.request
-    judge_url((*path, "request", "url"), request.url, draft)
     if request.proxy is not None:
         judge_proxy((*path, "request", "proxy"), request.proxy, findings)
     _headers((*path, "request"), request, findings)

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from jsonschema_rs import Draft202012Validator, Registry, ValidationError, validator_for
 
 from portico.config.check.draft import Draft
+from portico.config.check.effort import too_costly
 from portico.config.check.findings import Findings
 from portico.config.check.mirrored import judge_mirrored
 from portico.config.document import Tool
@@ -20,7 +21,7 @@ from portico.config.subschemas import KEYWORDS, Subschema, subschemas
 
 DRAFT_2020_12 = "https://json-schema.org/draft/2020-12/schema"
 _DIALECT = re.compile(
-    r"https://json-schema\.org/draft/(2020-12|2019-09)/schema#?|http://json-schema\.org/draft-0[467]/schema#?"
+    r"https://json-schema\.org/draft/(2020-12|2019-09)/schema#?|http://json-schema\.org/draft-0[67]/schema#?"
 )
 Written = Callable[[Path], Path]
 _ROOT = "urn:portico:schema"
@@ -105,6 +106,13 @@ def _sound(schema: dict[str, Any], where: Path, findings: Findings, written: Wri
                 f"this is no JSON Schema: {_short(error.message)}",
                 "Write the keyword as JSON Schema 2020-12 defines it",
             )
+    if findings.errors == before and too_costly(schema):
+        findings.error(
+            written(()),
+            "schema-too-costly",
+            "references make this schema too much work to validate by",
+            "Refer to each definition fewer times, and keep chains of references short",
+        )
     if findings.errors == before:
         _compiles(schema, findings, written)
     if findings.errors == before:
@@ -121,6 +129,11 @@ def _references(each: Subschema, findings: Findings, written: Written) -> None:
                 f"the reference {quoted(target)} leads out of the document",
                 "Write the schema here, or under $defs and refer to it by #/$defs/NAME",
             )
+    if each.path and "$id" in each.schema:
+        # An inner $id changes what every #/… below it refers to.
+        findings.error(
+            written((*each.path, "$id")), "nested-id", "an $id within a schema is not supported", "Remove it", key=True
+        )
     dialect = each.schema.get("$schema")
     if isinstance(dialect, str) and not _DIALECT.fullmatch(dialect):
         findings.error(

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 
 from portico.config.check.draft import Draft
 from portico.config.check.leaves import leaves
+from portico.config.check.urls import judge_url
 from portico.config.document import Prompt, Request, Response, Tool
 from portico.config.input_schema import argument_names
 from portico.config.positions import Path
@@ -17,8 +18,6 @@ REQUEST_ROOTS = frozenset(("args", "values", "secrets", "request", "session"))
 RESPONSE_ROOTS = frozenset(("args", "values", "request", "session", "response"))
 PROXY_ROOTS = frozenset(("values", "secrets"))
 PROMPT_ROOTS = frozenset(("args", "values"))
-_REQUEST = ("headers", "query", "cookies")
-_RESPONSE = ("status", "headers", "json", "text")
 _CREDENTIALS = frozenset(("authorization", "cookie", "proxy-authorization"))
 
 Encoding = Literal["json", "xml", "form", "text"]
@@ -54,6 +53,9 @@ class Templates:
 
     def url(self, path: Path, source: str) -> None:
         """The URL, whose arguments are remembered: None when they cannot be known."""
+        if not judge_url(path, source, self.draft):
+            self.uses_all, self.in_url = True, None
+            return
         reads = self._compile(path, source, REQUEST_ROOTS, compile_url)
         for read in sorted(reads or ()):
             self._read(path, source, read)
@@ -94,10 +96,7 @@ class Templates:
         elif root == "secrets":
             self._secret(path, rest, offset)
         elif root == "request":
-            self._member(path, "request", rest, _REQUEST, offset)
             self._credential(path, rest, offset)
-        elif root == "response":
-            self._member(path, "response", rest, _RESPONSE, offset)
 
     def _argument(self, path: Path, rest: tuple[str, ...], offset: int | None) -> None:
         if not rest:
@@ -133,15 +132,8 @@ class Templates:
                 offset=offset,
             )
 
-    def _member(self, path: Path, root: str, rest: tuple[str, ...], known: tuple[str, ...], offset: int | None) -> None:
-        if rest and rest[0] not in known:
-            mend = self.draft.findings.suggest(rest[0], known, "Remove it")
-            message = f"{root} has no {quoted(rest[0])}"
-            self.draft.findings.error(path, "unknown-name", message, mend, offset=offset)
-
     def _credential(self, path: Path, rest: tuple[str, ...], offset: int | None) -> None:
-        whole = rest in ((), ("headers",))
-        if whole or rest[0] == "cookies" or (rest[0] == "headers" and rest[1].lower() in _CREDENTIALS):
+        if rest[:1] == ("cookies",) or (rest[:1] == ("headers",) and rest[-1].lower() in _CREDENTIALS):
             self.draft.findings.warning(
                 path,
                 "forwards-credential",

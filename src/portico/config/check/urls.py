@@ -17,25 +17,21 @@ _ODD = re.compile(r"[\x00-\x20\x7f\\]")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+")
 
 
-def judge_url(path: Path, url: str, draft: Draft) -> None:
+def judge_url(path: Path, url: str, draft: Draft) -> bool:
     """A tool's URL as far as it is known: a leading named value is put in. Its templates are judged elsewhere."""
-    findings = draft.findings
+    before = draft.findings.errors
     leading = _LEADING_VALUE.match(url)
     if leading is not None:
         value = draft.values.get(leading[1])
-        if value is None:
-            return
         if not isinstance(value, str):
-            findings.error(
-                path,
-                "bad-url",
-                f"the value {quoted(leading[1])} begins a URL but is not text",
-                "Write it as http://host",
-            )
-            return
+            if value is not None:
+                message = f"the value {quoted(leading[1])} begins a URL but is not text"
+                draft.findings.error(path, "bad-url", message, "Write it as http://host")
+            return value is None
         url = value + url[leading.end() :]
     if not url.startswith("{{"):
-        _absolute(path, url, ("http", "https"), "URL", findings)
+        _absolute(path, url, ("http", "https"), "URL", draft.findings)
+    return draft.findings.errors == before
 
 
 def judge_proxy(path: Path, proxy: str, findings: Findings) -> None:
