@@ -582,9 +582,11 @@ def _unquoted(token: Token) -> str:
         escaped = body[slash + 1]
         if escaped == "u" and len(digits := body[slash + 2 : slash + 6]) == 4:
             try:
-                out.append(chr(int(digits, 16)))
+                out.append(bytes.fromhex(digits).decode("utf-16-be"))
             except ValueError:
-                raise TemplateError("`\\u` needs four hexadecimal digits", "write \\u00e9", token.start) from None
+                raise TemplateError(
+                    "`\\u` needs four hexadecimal digits that are a character", "write \\u00e9", token.start
+                ) from None
             at = slash + 6
             continue
         out.append(_ESCAPES.get(escaped, escaped))

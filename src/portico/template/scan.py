@@ -9,6 +9,7 @@ from typing import Literal
 from portico.template.errors import TemplateError
 from portico.template.fuel import MAX_SOURCE
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _OPENING = re.compile(r"\{\{|\{%|\{#")
 _RAW = re.compile(r"\{%-?\s*raw\s*-?%\}")
 _END_RAW = re.compile(r"\{%-?\s*endraw\s*-?%\}")
@@ -44,6 +45,8 @@ class Token:
 def scan(source: str) -> list[Piece]:
     if len(source) > MAX_SOURCE:
         raise TemplateError("the template is longer than 64 KiB", "make it shorter")
+    if not source.isascii() and (half := _SURROGATE.search(source)):
+        raise TemplateError("the template holds half of a surrogate pair", "remove it", half.start())
     pieces: list[Piece] = []
     at, trimmed = 0, False
     while at < len(source):

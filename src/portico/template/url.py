@@ -36,10 +36,11 @@ Parts = list[str | Node]
 class UrlTemplate(Template):
     """`base` gives what is fixed, "scheme://host:port/prefix"; `path` and `query` what follows it, encoded.
 
-    Path and query take a scope, which `scope(context)` makes. `secret` tells whether either shows a secret.
+    Path and query take a scope, which `scope(context)` makes. `secret` and
+    `base_secret` tell whether they show a secret.
     """
 
-    __slots__ = ("base", "path", "query", "scope", "secret")
+    __slots__ = ("base", "base_secret", "path", "query", "scope", "secret")
 
     def __init__(self, head: Parts, path: list[Parts], query: list[tuple[Parts, Parts | None]]) -> None:
         nodes = [part for part in head if isinstance(part, Node)]
@@ -50,6 +51,7 @@ class UrlTemplate(Template):
         self.path: Evaluate = _path(path)
         self.query: list[str | Evaluate] = [_pair(name, value) for name, value in query]
         self.scope: Evaluate = with_fuel(late, lambda scope: scope)
+        self.base_secret = any("secrets" in node.roots for node in nodes)
         self.secret = any("secrets" in node.roots for node in late)
         super().__init__(reads_of([*nodes, *late]), self._whole, all(node.constant for node in (*nodes, *late)))
 

@@ -1,0 +1,67 @@
+"""A tool that is one request to a REST API: rendered, sent, shaped. What goes wrong becomes an answer that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import monotonic
+from typing import Any, Protocol
+
+from portico.config.document import Tool
+from portico.net.errors import NetError, TimedOut
+from portico.net.origin import Origin
+from portico.template import RenderError
+from portico.upstream.http_answer import Response, Shaped, compile_answer, failure
+from portico.upstream.http_request import compile_request, reads_of_request
+
+
+class Client(Protocol):
+    """What is needed of portico.net's HttpClient."""
+
+    async def send(
+        self,
+        origin: Origin,
+        data: bytes,
+        *,
+        head_request: bool = False,
+        deadline: float,
+        idempotent: bool,
+    ) -> Response: ...
+
+
+class HttpTool:
+    """Compiled when a document is loaded; raises TemplateError for a tool that could never be called."""
+
+    __slots__ = ("_answer", "_client", "_request", "name", "request_reads")
+
+    def __init__(self, tool: Tool, values: Mapping[str, Any], secrets: Mapping[str, str], client: Client) -> None:
+        self.name = tool.name
+        self._client = client
+        self._request = compile_request(tool, values, secrets)
+        self._answer = compile_answer(tool, values)
+        self.request_reads = reads_of_request(self._request.reads | self._answer.reads)
+
+    async def call(
+        self, arguments: dict[str, Any], request: Mapping[str, Any], session: str | None, deadline: float
+    ) -> Shaped:
+        """`deadline` is a point of the monotonic clock, which is the event loop's. Needs no task: it may be stepped until it has to wait."""
+        plan = self._request
+        scope = {"args": arguments, "request": request, "session": {"id": session}}
+        try:
+            rendered = plan.render(scope)
+        except RenderError as error:
+            return failure(f"The request to the upstream could not be written: {error.message}.")
+        started = monotonic()
+        until = min(deadline, started + plan.timeout)
+        try:
+            response = await self._client.send(
+                rendered.origin,
+                rendered.data,
+                head_request=plan.head_request,
+                deadline=until,
+                idempotent=plan.idempotent,
+            )
+        except NetError as error:
+            if isinstance(error, TimedOut) and error.sent:
+                return failure(f"{rendered.origin.name} did not answer within {until - started:.3g} s.")
+            return failure(f"{error.message}.")
+        return self._answer.shape(response, scope)

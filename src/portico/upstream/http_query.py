@@ -1,0 +1,45 @@
+"""The query of a tool's request: what the URL has, then templates, then arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from portico.config.document import Tool
+from portico.template import Template, UrlTemplate, compile_value
+from portico.template import encode as places
+
+Scope = dict[str, Any]
+
+
+class Query:
+    """What is added to the query that the URL itself has: templates first, then arguments."""
+
+    def __init__(self, tool: Tool, url: UrlTemplate, compiled: Callable[..., Template]) -> None:
+        templates = [(name, compiled(compile_value, value)) for name, value in tool.request.query.items()]
+        self.reads: frozenset[tuple[str, ...]] = frozenset().union(*(template.reads for _, template in templates))
+        self.secret = any(read[0] == "secrets" for read in self.reads)
+        self._written = [
+            (places.component(name), template.render, any(read[0] == "secrets" for read in template.reads))
+            for name, template in templates
+        ]
+        self._given = [
+            (places.component(arg.send_as or arg.name), arg.name, arg.explode)
+            for arg in tool.args or []
+            if arg.position == "query"
+        ]
+        self.is_empty = not (url.query or self._written or self._given)
+
+    def render(self, url: UrlTemplate, scope: Scope, url_scope: Any, masked: bool = False) -> str:
+        """With its question mark, or nothing at all."""
+        pairs = [pair if isinstance(pair, str) else pair(url_scope) for pair in url.query]
+        pairs += [
+            f"{name}=REDACTED" if masked and secret else places.pairs(name, value(scope))
+            for name, value, secret in self._written
+        ]
+        arguments = scope["args"]
+        pairs += [
+            places.pairs(sent, arguments[name], explode) for sent, name, explode in self._given if name in arguments
+        ]
+        text = "&".join([pair for pair in pairs if pair])
+        return f"?{text}" if text else ""
