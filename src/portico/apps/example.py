@@ -1,0 +1,74 @@
+"""`portico example`: the gateway, the demo service and the documents that join them, for a first look."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+EXAMPLES = Path("examples")
+
+
+def run(port: int, demo_port: int, admin: str, workers: int) -> int:
+    """Start both processes, say how to use them, and end both together. Needs the repository's examples/."""
+    if not EXAMPLES.is_dir():
+        print("portico: examples/ is not here; run this in the repository.", file=sys.stderr)
+        return 2
+    portico = [sys.executable, "-m", "portico.cli"]
+    gateway = ["gateway", "--store", f"files:{EXAMPLES}", "--port", str(port), "--admin", admin]
+    processes = [
+        subprocess.Popen([*portico, "demo", "--port", str(demo_port)]),
+        subprocess.Popen([*portico, *gateway, "--workers", str(workers), "--secrets", str(EXAMPLES / "secrets")]),
+    ]
+    print(_greeting(port, demo_port), flush=True)
+    stopped = False
+
+    def stop(*_: object) -> None:
+        nonlocal stopped
+        stopped = True
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    while not stopped and all(process.poll() is None for process in processes):
+        time.sleep(0.1)
+    return _end(processes, stopped)
+
+
+def _end(processes: list[subprocess.Popen[bytes]], asked: bool) -> int:
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+    codes = [process.wait(timeout=60) for process in processes]
+    return 0 if asked else max(abs(code) for code in codes) or 1
+
+
+def _greeting(port: int, demo_port: int) -> str:
+    url = f"http://127.0.0.1:{port}/users"
+    return f"""
+Portico serves the demo's users API (http://127.0.0.1:{demo_port}/docs) as an MCP endpoint:
+
+  Streamable HTTP   {url}/mcp
+  SSE               {url}/sse
+
+Add it to a client:
+
+  claude mcp add --transport http users {url}/mcp
+
+or, for clients with a file of servers:
+
+  {{"mcpServers": {{"users": {{"type": "http", "url": "{url}/mcp"}}}}}}
+
+Try a call (the stateless revision needs no handshake):
+
+  curl -s {url}/mcp -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' \\
+    -H 'MCP-Protocol-Version: 2026-07-28' -H 'Mcp-Method: tools/call' -H 'Mcp-Name: get_user_by_email' \\
+    -d '{{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {{"name": "get_user_by_email",
+         "arguments": {{"email": "ada@example.com"}}, "_meta": {{
+         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+         "io.modelcontextprotocol/clientCapabilities": {{}}}}}}}}'
+
+The documents are in examples/: change one and it is served within two seconds. Ctrl-C ends both.
+"""

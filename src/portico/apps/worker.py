@@ -1,0 +1,250 @@
+"""One gateway worker: builds everything that a process needs to serve, runs it, and ends it in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from portico.apps.server import Server, listen_unix
+from portico.gateway.entry import Entry
+from portico.gateway.ingress.admin import Admin
+from portico.gateway.ingress.asgi import GatewayApp
+from portico.gateway.ingress.heads import TrustedProxies
+from portico.gateway.ingress.peers import PeerApp, PeerHandler, Peers
+from portico.gateway.origin import HostRules
+from portico.gateway.protocol.progress import Progress
+from portico.gateway.protocol.subscriptions import Subscriptions
+from portico.gateway.runtime.compile import compiler
+from portico.gateway.runtime.live import Live
+from portico.gateway.runtime.reload import Reloader
+from portico.gateway.session.memory import SessionLimits, Sessions
+from portico.gateway.transport.conversation import Conversations
+from portico.gateway.transport.event_stream import OpenStreams
+from portico.gateway.transport.legacy_sse import LegacySse
+from portico.gateway.transport.streamable import StreamableHttp
+from portico.net.egress import Egress
+from portico.net.http_client import HttpClient
+from portico.observe.access_log import AccessLog
+from portico.observe.calls import CallObserver
+from portico.observe.logs import set_up
+from portico.observe.metrics import Figures
+from portico.settings import Settings
+from portico.store.open import open_store
+from portico.store.secrets import SecretFiles
+
+log = logging.getLogger("portico")
+
+SWEEP = 0.25
+KEEP_ALIVE = 20.0
+RELOAD_PATIENCE = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a worker is given by whoever starts it: sockets, the key of session ids, and where its peers are."""
+
+    public: socket.socket
+    admin: socket.socket | None
+    key: bytes
+    peers: Path | None
+
+
+class Worker:
+    """Built inside the running event loop."""
+
+    def __init__(self, settings: Settings, environment_secrets: dict[str, str], place: Place) -> None:
+        self.settings = settings
+        self._place = place
+        self._redactor = set_up(settings.log, settings.log_level)
+        # The event loops of asyncio and uvloop count the same seconds; uvloop only rounds them to milliseconds.
+        self._clock = time.monotonic
+        self.name = secrets.token_hex(6)
+        self.live = Live()
+        self.client = HttpClient(Egress.parse(settings.egress_policy))
+        self._access_log = AccessLog(settings.log if settings.access_log else "off", sys.stdout.buffer)
+        self.figures = Figures()
+        observer = CallObserver(self._access_log, self.figures)
+        self._secrets = SecretFiles(Path(settings.secrets) if settings.secrets else None, environment_secrets)
+        self.sessions = Sessions(self.name, place.key, SessionLimits(idle=settings.session_idle), self._clock)
+        self.streams = OpenStreams()
+        self.subscriptions = Subscriptions(self.sessions)
+        self.progress = Progress(self._clock)
+        # Among peers on one machine nothing leaves it, so the egress policy has no say there.
+        self.peers = Peers(self.name, place.peers, self.client, self._clock)
+        self.reloader = Reloader(
+            open_store(settings.store),
+            self._secrets,
+            self.live,
+            compiler(self.client),
+            self.subscriptions.announce,
+            self._forget,
+            settings.poll,
+        )
+        shared = Conversations(
+            self.sessions,
+            self.subscriptions,
+            self.streams,
+            self.progress,
+            self.peers,
+            observer,
+            self._clock,
+            call_ids(self.name),
+        )
+        self._shared = shared
+        self.entry = Entry(
+            self.live,
+            HostRules(settings.host_names),
+            StreamableHttp(shared),
+            LegacySse(shared, settings.public_path),
+            observer,
+            shared.next_id,
+            settings.public_url.rstrip("/") or None,
+        )
+        self.app = GatewayApp(self.entry, TrustedProxies(settings.trusted_proxy), settings.max_body)
+        self._gauges()
+
+    async def run(self, started: Callable[[], None] = lambda: None) -> None:
+        """Serve until SIGTERM or SIGINT, then drain."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn(self.reloader.reload()))
+        await self.reload()
+        servers = self._servers()
+        tasks = [server.begin() for server in servers]
+        tasks += [loop.create_task(self._sweep()), loop.create_task(self.reloader.run())]
+        started()
+        await asyncio.wait([loop.create_task(stop.wait()), *tasks], return_when=asyncio.FIRST_COMPLETED)
+        await self._drain(servers)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _servers(self) -> list[Server]:
+        servers = [Server(self.app, self._place.public)]
+        if self._place.admin is not None:
+            admin = Admin(self.peers, self._answer, self.settings.admin_token or None)
+            servers.append(Server(GatewayApp(admin, TrustedProxies(())), self._place.admin))
+        if self._place.peers is not None:
+            handler = PeerHandler(self.entry.handle, {name: self._question(name) for name in self._questions()})
+            app = PeerApp(handler, TrustedProxies(()), self.settings.max_body)
+            servers.append(Server(app, listen_unix(self._place.peers / f"{self.name}.sock")))
+        return servers
+
+    async def reload(self) -> dict[str, Any]:
+        """Load the store now and report; a store that cannot be read is a report too."""
+        try:
+            async with asyncio.timeout(RELOAD_PATIENCE):
+                report = await self.reloader.reload()
+        except Exception as error:
+            log.exception("The reload failed; what was loaded last goes on serving.")
+            return {"revision": self.live.current.revision, "endpoints": [], "problems": [str(error)], "failed": True}
+        self._redactor.learn(value for mine in (await self._secrets.read()).values() for value in mine.values())
+        return {**asdict(report), "failed": False}
+
+    async def _drain(self, servers: list[Server]) -> None:
+        """Say so, end what idles, wait for what works, then leave."""
+        self.entry.draining = True
+        log.info("Shutting down: %d requests under way, %d streams open.", self.app.in_flight, len(self.streams))
+        self.subscriptions.end()
+        await self._calls_finish()
+        self.sessions.close()
+        self.streams.close()
+        await asyncio.gather(*(server.end(self.settings.drain) for server in servers))
+        await self.client.aclose()
+        self._access_log.flush()
+        if self._place.peers is not None:
+            (self._place.peers / f"{self.name}.sock").unlink(missing_ok=True)
+
+    async def _calls_finish(self) -> None:
+        """Calls whose answers go out on streams are not seen by the server, so they are waited for here."""
+        if self._shared.tasks:
+            await asyncio.wait(set(self._shared.tasks), timeout=self.settings.drain)
+
+    def _forget(self, prefix: str) -> None:
+        """An endpoint is gone: its subscriptions end with a result and its sessions are no more."""
+        self.subscriptions.end(prefix)
+        for session in self.sessions:
+            if session.prefix == prefix:
+                self.sessions.end(session)
+
+    async def _sweep(self) -> None:
+        """The one clock of the worker: progress, log lines, keep-alive and expiry."""
+        ticks = 0
+        while True:
+            await asyncio.sleep(SWEEP)
+            ticks += 1
+            self.progress.sweep()
+            self._access_log.flush()
+            if ticks % int(KEEP_ALIVE / SWEEP) == 0:
+                self.streams.keep_alive()
+            if ticks % int(10 / SWEEP) == 0:
+                self.sessions.sweep()
+
+    def _questions(self) -> tuple[str, ...]:
+        return ("figures", "status", "reload")
+
+    def _question(self, name: str) -> Callable[[], Any]:
+        return lambda: self._answer(name)
+
+    async def _answer(self, question: str) -> Any:
+        if question == "figures":
+            return self.figures.snapshot()
+        if question == "reload":
+            return await self.reload()
+        return self._status()
+
+    def _status(self) -> dict[str, Any]:
+        snapshot = self.live.current
+        documents = [
+            {**asdict(state), "problems": [str(problem) for problem in state.problems]} for state in snapshot.documents
+        ]
+        return {
+            "worker": self.name,
+            "pid": os.getpid(),
+            "revision": snapshot.revision,
+            "reloads": self.reloader.reloads,
+            "documents": documents,
+            "endpoints": sorted(snapshot.endpoints),
+            "sessions": len(self.sessions),
+            "streams": len(self.streams),
+        }
+
+    def _gauges(self) -> None:
+        gauge = self.figures.gauge
+        gauge("portico_streams", lambda: len(self.streams))
+        gauge("portico_sessions", lambda: len(self.sessions))
+        gauge("portico_subscriptions", lambda: len(self.subscriptions))
+        gauge("portico_in_flight", lambda: self.app.in_flight)
+        gauge("portico_endpoints", lambda: len(self.live.current.endpoints))
+        gauge("portico_problem_documents", lambda: self.live.current.broken)
+        gauge("portico_reloads", lambda: self.reloader.reloads)
+        gauge("portico_reload_failures", lambda: self.reloader.failures)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._shared.tasks.add(task)
+        task.add_done_callback(self._shared.tasks.discard)
+
+
+def call_ids(worker: str) -> Callable[[], str]:
+    """Ids that are unique among the workers and cost next to nothing: the worker's name and a running number."""
+    count = 0
+
+    def next_id() -> str:
+        nonlocal count
+        count += 1
+        return f"{worker}-{count:x}"
+
+    return next_id

@@ -1,0 +1,175 @@
+"""Arguments → one call into apps or config. No logic."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+import portico
+from portico.settings import Settings, SettingsError, resolve, show
+
+app = typer.Typer(
+    name="portico",
+    help="Portico puts HTTP APIs behind the Model Context Protocol, by configuration alone.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"portico {portico.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main_options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command one flag for each setting; a flag that is not given is None."""
+    own = list(inspect.signature(command).parameters.values())[1:]
+    flags = []
+    for item in dataclasses.fields(Settings):
+        kind = item.default.__class__
+        many = kind is tuple
+        annotation = list[str] | None if many else kind | None
+        name = "--" + item.name.replace("_", "-")
+        declared = f"{name}/--no-{name[2:]}" if kind is bool else name
+        shown = item.default if item.default not in ("", ()) else None
+        help_text = item.metadata["help"] + (f" Default: {shown}." if shown is not None and kind is not bool else "")
+        flags.append(
+            inspect.Parameter(
+                item.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None,
+                annotation=Annotated[annotation, typer.Option(declared, help=help_text, show_default=False)],
+            )
+        )
+
+    def wrapper(**given: Any) -> None:
+        names = {item.name for item in dataclasses.fields(Settings)}
+        settings = {key: value for key, value in given.items() if key in names}
+        rest = {key: value for key, value in given.items() if key not in names}
+        command({key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}, **rest)
+
+    parameters = [*[parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own], *flags]
+    wrapper.__signature__ = inspect.Signature(parameters)
+    wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    wrapper.__doc__ = command.__doc__
+    return wrapper
+
+
+SettingsFile = Annotated[str | None, typer.Option("--settings", help="A TOML file of settings.", metavar="FILE")]
+
+
+def gateway(
+    flags: dict[str, Any],
+    settings: SettingsFile = None,
+    show_settings: Annotated[bool, typer.Option("--show-settings", help="Print every setting and leave.")] = False,
+) -> None:
+    """Serve the documents of a store as MCP endpoints."""
+    try:
+        resolved = resolve(
+            {key: value or None if value == () else value for key, value in flags.items()}, file=settings
+        )
+    except SettingsError as error:
+        _fail(str(error))
+    if show_settings:
+        typer.echo(show(resolved))
+        return
+    from portico.apps.gateway import run
+    from portico.store.open import StoreError
+
+    try:
+        code = run(resolved)
+    except (OSError, StoreError) as error:
+        _fail(str(error))
+    raise typer.Exit(code)
+
+
+app.command("gateway")(_with_settings(gateway))
+
+
+@app.command("check")
+def check(
+    paths: Annotated[list[Path], typer.Argument(help="Documents, or directories of them.")],
+) -> None:
+    """Judge documents and print every problem as FILE:LINE:COLUMN: severity: ….  Exit 1 on an error."""
+    from portico.config.report import check_paths
+
+    report = check_paths(paths)
+    for line in report.lines:
+        typer.echo(line)
+    raise typer.Exit(report.exit_code)
+
+
+@app.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of documents."""
+    from portico.config.schema import schema_text
+
+    typer.echo(schema_text(), nl=False)
+
+
+@app.command("reload")
+def reload(
+    admin: Annotated[str, typer.Option(help="HOST:PORT of the gateway's admin listener.")] = "127.0.0.1:5239",
+    token: Annotated[str, typer.Option(envvar="PORTICO_ADMIN_TOKEN", help="Its token, if it has one.")] = "",
+) -> None:
+    """Have a running gateway load its documents anew, now. Exit 1 when something stands against one."""
+    from portico.apps.reload import ask
+
+    text, code = ask(admin, token)
+    typer.echo(text)
+    raise typer.Exit(code)
+
+
+@app.command("demo")
+def demo(
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 5236,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    log: Annotated[str | None, typer.Option(help="File for one JSON line a request, or - for the terminal.")] = None,
+) -> None:
+    """Serve the demo's users API, which the example documents call."""
+    from portico.demo import serve
+
+    serve(host, port, log)
+
+
+@app.command("example")
+def example(
+    port: Annotated[int, typer.Option(help="Port of the gateway.")] = 5235,
+    demo_port: Annotated[int, typer.Option(help="Port of the demo service.")] = 5236,
+    admin: Annotated[str, typer.Option(help="HOST:PORT of the admin listener, or off.")] = "127.0.0.1:5239",
+    workers: Annotated[int, typer.Option(help="Processes of the gateway.")] = 1,
+) -> None:
+    """Start the gateway with the example documents, and the demo service that they call."""
+    from portico.apps.example import run
+
+    raise typer.Exit(run(port, demo_port, admin, workers))
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(f"portico: {message}", err=True)
+    sys.exit(2)
+
+
+def main() -> None:
+    app()
+
+
+if __name__ == "__main__":
+    main()

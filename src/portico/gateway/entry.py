@@ -1,0 +1,108 @@
+"""The front door: take a snapshot, match the path, admit the caller, pick the transport."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from portico.gateway.exchange import JSON, Reply, Request, text_reply
+from portico.gateway.origin import HostRules, cors_headers, preflight
+from portico.gateway.page import endpoint_page
+from portico.gateway.routing.endpoint import Endpoint
+from portico.gateway.routing.table import Door, Route
+from portico.gateway.runtime.live import Live
+from portico.gateway.transport.legacy_sse import LegacySse
+from portico.gateway.transport.streamable import StreamableHttp
+from portico.observe.calls import CallObserver
+
+
+class Entry:
+    """`public_url` is where people reach the gateway; without one, what the request says."""
+
+    def __init__(
+        self,
+        live: Live,
+        hosts: HostRules,
+        streamable: StreamableHttp,
+        legacy_sse: LegacySse,
+        observer: CallObserver,
+        next_id: Callable[[], str],
+        public_url: str | None,
+    ) -> None:
+        self._live = live
+        self._hosts = hosts
+        self._streamable = streamable
+        self._legacy_sse = legacy_sse
+        self._observer = observer
+        self._next_id = next_id
+        self._public_url = public_url
+        self.draining = False
+
+    async def handle(self, request: Request) -> Reply:
+        """Answer any request. What is refused before it becomes a call is logged here, with an id of its own."""
+        snapshot = self._live.current
+        route = snapshot.table.get(request.path)
+        reply = await self._answer(request, route)
+        if reply.status >= 400 and reply.headers[:1] != (JSON,):
+            self._refused(request, reply)
+        origin = request.headers.get(b"origin")
+        if origin is not None and route is not None and request.method != "OPTIONS":
+            cors = route.endpoint.cors
+            if cors is not None and cors.allows(origin.decode("latin-1")):
+                reply.with_headers(cors_headers(cors, origin))
+        return reply
+
+    async def _answer(self, request: Request, route: Route | None) -> Reply:
+        if request.path in (b"/livez", b"/readyz"):
+            return self._health(request)
+        if not request.handed_over and not self._hosts.allows_host(request.host):
+            return text_reply(
+                403, "This Host is not one of this gateway's names; the operator can add it with --allowed-host."
+            )
+        if route is None:
+            return text_reply(404, "No endpoint here. A path is a router's prefix and /mcp, /sse or /message.")
+        endpoint = route.endpoint
+        if request.method == "OPTIONS":
+            return preflight(request, endpoint.cors)
+        origin = request.headers.get(b"origin")
+        if origin is not None and not self._hosts.allows_origin(origin.decode("latin-1"), request.host, endpoint.cors):
+            return text_reply(
+                403, "This Origin may not call the endpoint; the operator can add it to the router's cors.allowOrigins."
+            )
+        if route.door is Door.PAGE or _wants_page(request):
+            return self._page(request, endpoint)
+        return await self._transport(request, route, endpoint)
+
+    async def _transport(self, request: Request, route: Route, endpoint: Endpoint) -> Reply:
+        # Only `auth: none` is built, so a caller has no name yet; sessions are bound to it all the same.
+        principal = None
+        if route.door is Door.MCP:
+            return await self._streamable.handle(request, endpoint, principal)
+        if route.door is Door.SSE:
+            return self._legacy_sse.open(request, endpoint, principal)
+        return await self._legacy_sse.post(request, endpoint, principal)
+
+    def _health(self, request: Request) -> Reply:
+        if request.path == b"/livez":
+            return text_reply(200, "alive")
+        if self.draining:
+            return text_reply(503, "shutting down")
+        if not self._live.ready:
+            return text_reply(503, "no documents loaded yet")
+        return text_reply(200, "ready")
+
+    def _page(self, request: Request, endpoint: Endpoint) -> Reply:
+        if request.method not in ("GET", "HEAD"):
+            return text_reply(405, "POST messages to the path with /mcp behind it.", ((b"allow", b"GET, HEAD"),))
+        base = self._public_url or f"{request.scheme}://{request.host.decode('latin-1')}"
+        return endpoint_page(endpoint, base)
+
+    def _refused(self, request: Request, reply: Reply) -> None:
+        call_id = self._next_id()
+        why = reply.body.decode("utf-8", "replace").strip()
+        path = request.path.decode("latin-1")
+        self._observer.refused(call_id, request.address, request.method, path, reply.status, why)
+        reply.with_headers(((b"x-portico-call", call_id.encode()),))
+
+
+def _wants_page(request: Request) -> bool:
+    return request.method == "GET" and b"text/html" in request.headers.get(b"accept", b"")

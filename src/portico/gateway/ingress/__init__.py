@@ -1,0 +1,1 @@
+"""HTTP server ↔ Exchange. Knows no MCP."""

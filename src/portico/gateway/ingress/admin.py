@@ -1,0 +1,57 @@
+"""The admin listener: figures, reload, and how the documents fare. Never on the public one."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from portico.gateway.exchange import JSON, Reply, Request, text_reply
+from portico.observe.metrics import exposition
+
+
+class Asks(Protocol):
+    async def ask_all(self, question: str) -> list[Any]: ...
+
+
+class Admin:
+    """`token` is needed where the listener is not on loopback. `ask_self` answers for a worker without peers."""
+
+    def __init__(self, peers: Asks, ask_self: Callable[[str], Awaitable[Any]], token: str | None) -> None:
+        self._peers = peers
+        self._ask_self = ask_self
+        self._token = token
+
+    async def handle(self, request: Request) -> Reply:
+        if not self._admits(request):
+            return text_reply(
+                401, "Send Authorization: Bearer and the admin token.", ((b"www-authenticate", b"Bearer"),)
+            )
+        route = (request.method, request.path)
+        if route == ("GET", b"/livez"):
+            return text_reply(200, "alive")
+        if route == ("GET", b"/metrics"):
+            body = exposition(await self._ask("figures"))
+            return Reply(200, body, ((b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),))
+        if route == ("GET", b"/status"):
+            return Reply(200, msgspec.json.format(msgspec.json.encode(await self._ask("status"))), (JSON,))
+        if route == ("POST", b"/reload"):
+            return self._reloaded(await self._ask("reload"))
+        return text_reply(404, "The admin listener has GET /metrics, GET /status, GET /livez and POST /reload.")
+
+    async def _ask(self, question: str) -> list[Any]:
+        answers = await self._peers.ask_all(question)
+        return answers or [await self._ask_self(question)]
+
+    def _reloaded(self, reports: list[Any]) -> Reply:
+        """One report for all workers: what one could not load, none could, for they read the same store."""
+        worst = max(reports, key=lambda report: len(report["problems"]))
+        return Reply(200, msgspec.json.encode({**worst, "workers": len(reports)}), (JSON,))
+
+    def _admits(self, request: Request) -> bool:
+        if self._token is None:
+            return True
+        given = request.headers.get(b"authorization", b"")
+        return hmac.compare_digest(given, b"Bearer " + self._token.encode())

@@ -1,0 +1,207 @@
+"""Every route and every stream under any ASGI server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Protocol
+
+from portico.gateway.exchange import Headers, Reply, Request, Stream, text_reply
+from portico.gateway.ingress.heads import BadHead, TrustedProxies, check_path, unique_headers
+
+log = logging.getLogger("portico.ingress")
+
+Scope = MutableMapping[str, Any]
+Event = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Event]]
+Send = Callable[[Event], Awaitable[None]]
+
+MOST_BODY = 4 * 1024 * 1024
+MOST_UNREAD = 1024 * 1024
+SLOW_READER = 30.0
+
+
+class Handler(Protocol):
+    async def handle(self, request: Request) -> Reply: ...
+
+
+class GatewayApp:
+    """The public listener. `in_flight` counts requests that have not been answered, streams not included."""
+
+    def __init__(self, handler: Handler, proxies: TrustedProxies, most_body: int = MOST_BODY) -> None:
+        self._handler = handler
+        self._proxies = proxies
+        self._most_body = most_body
+        self.in_flight = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            request = self._request(scope)
+            request.body = await _read(request.headers, receive, self._most_body)
+        except BadHead as error:
+            # What is left of the body is not read, so the connection cannot be used again.
+            await _send(send, text_reply(error.status, error.message, ((b"connection", b"close"),)))
+            return
+        except ClientGone:
+            return
+        task = asyncio.current_task()
+        assert task is not None
+        request.cancel = task.cancel
+        watch = asyncio.ensure_future(_disconnected(receive, request))
+        self.in_flight += 1
+        try:
+            reply = await self._handle(request)
+        except asyncio.CancelledError:
+            if request.on_disconnect is None:
+                raise
+            return
+        finally:
+            self.in_flight -= 1
+            if not watch.done():
+                watch.cancel()
+        if reply.stream is None:
+            await _send(send, reply, head_only=request.method == "HEAD")
+        else:
+            await _pump(reply, reply.stream, receive, send)
+
+    def _request(self, scope: Scope) -> Request:
+        headers = unique_headers(list(scope["headers"]))
+        path, query = scope.get("raw_path") or scope["path"].encode(), scope["query_string"]
+        check_path(path, query)
+        address, scheme, handed_over = self._client(scope, headers)
+        return Request(
+            scope["method"],
+            path,
+            query,
+            headers,
+            b"",
+            address=address,
+            scheme=scheme,
+            handed_over=handed_over,
+        )
+
+    def _client(self, scope: Scope, headers: Headers) -> tuple[str, str, bool]:
+        client = scope.get("client")
+        address, scheme = self._proxies.client(client[0] if client else "", scope.get("scheme", "http"), headers)
+        return address, scheme, False
+
+    async def _handle(self, request: Request) -> Reply:
+        try:
+            return await self._handler.handle(request)
+        except Exception:
+            log.exception("%s %s failed", request.method, request.path.decode("latin-1"))
+            return text_reply(500, "Internal error; the gateway's log says more.")
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its request was complete."""
+
+
+async def _read(headers: Headers, receive: Receive, most: int) -> bytes:
+    length = headers.get(b"content-length", b"")
+    if length.isdigit() and int(length) > most:
+        raise BadHead(413, f"The body is larger than {most} bytes.")
+    event = await receive()
+    body = event.get("body", b"")
+    if event["type"] == "http.disconnect":
+        raise ClientGone
+    if not event.get("more_body"):
+        return body
+    parts, size = [body], len(body)
+    while event.get("more_body"):
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            raise ClientGone
+        parts.append(event.get("body", b""))
+        size += len(parts[-1])
+        if size > most:
+            raise BadHead(413, f"The body is larger than {most} bytes.")
+    return b"".join(parts)
+
+
+async def _disconnected(receive: Receive, request: Request) -> None:
+    """Runs beside the handler until it is done, and tells it when the client is gone first."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    if request.on_disconnect is not None:
+        request.on_disconnect()
+
+
+async def _send(send: Send, reply: Reply, *, head_only: bool = False) -> None:
+    # Neither 204 nor 202 without a body needs a length, but keep-alive clients wait for one.
+    headers = list(reply.headers)
+    if reply.status != 204:
+        headers.append((b"content-length", str(len(reply.body)).encode()))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if head_only else reply.body})
+
+
+class AsgiOutlet:
+    """Bytes of a streamed reply on their way. More than MOST_UNREAD waiting means a client that does not read."""
+
+    def __init__(self, task: asyncio.Task[Any]) -> None:
+        self._task = task
+        self._waiting: list[bytes] = []
+        self._size = 0
+        self._wake = asyncio.Event()
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        self._waiting.append(data)
+        self._size += len(data)
+        if self._size > MOST_UNREAD:
+            self._task.cancel()
+        self._wake.set()
+
+    def close(self) -> None:
+        self.closed = True
+        self._wake.set()
+
+    async def take(self) -> bytes:
+        """The next bytes, or none when the stream has come to its end."""
+        while not self._waiting and not self.closed:
+            self._wake.clear()
+            await self._wake.wait()
+        data, self._waiting, self._size = b"".join(self._waiting), [], 0
+        return data
+
+
+async def _pump(reply: Reply, stream: Stream, receive: Receive, send: Send) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    outlet = AsgiOutlet(task)
+    gone = asyncio.ensure_future(_gone(receive, outlet, stream))
+    try:
+        await send({"type": "http.response.start", "status": reply.status, "headers": list(reply.headers)})
+        stream.attach(outlet)
+        while data := await outlet.take():
+            async with asyncio.timeout(SLOW_READER):
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    except (TimeoutError, asyncio.CancelledError):
+        log.info("a stream was dropped: its client does not read")
+    finally:
+        gone.cancel()
+        stream.detach()
+
+
+async def _gone(receive: Receive, outlet: AsgiOutlet, stream: Stream) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    stream.detach()
+    outlet.close()
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        event = await receive()
+        await send({"type": f"{event['type']}.complete"})
+        if event["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,1 @@
+"""What a message means. Knows methods, no HTTP."""

@@ -1,0 +1,122 @@
+"""Call: one MCP message being answered, and what its answer needs to know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from portico.gateway.protocol.params import UNSET, Params
+from portico.gateway.routing.endpoint import Endpoint
+from portico.gateway.session.session import LEVELS, Session
+from portico.wire import errors, versions
+from portico.wire.errors import RpcError
+from portico.wire.jsonrpc import Id
+
+ReadClient = Callable[[str, str], str | None]
+"""Looks one value of the client's HTTP request up: ("headers" | "query" | "cookies", name)."""
+
+
+class Call:
+    """Bound to one endpoint of one snapshot. `notify` sends a message ahead of the answer where the reply is a stream.
+
+    Times are of the event loop's clock, in seconds.
+    """
+
+    __slots__ = (
+        "address",
+        "asked",
+        "call_id",
+        "cancelled",
+        "deadline",
+        "endpoint",
+        "identifier",
+        "method",
+        "modern",
+        "name",
+        "notify",
+        "params",
+        "principal",
+        "read_client",
+        "session",
+        "started",
+        "version",
+    )
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        call_id: str,
+        started: float,
+        *,
+        modern: bool,
+        version: str,
+        principal: str | None,
+        address: str,
+        read_client: ReadClient,
+        session: Session | None = None,
+    ) -> None:
+        self.endpoint = endpoint
+        self.call_id = call_id
+        self.started = started
+        self.deadline = started + endpoint.timeout
+        self.modern = modern
+        self.version = version
+        self.principal = principal
+        self.address = address
+        self.read_client = read_client
+        self.session = session
+        self.identifier: Id | None = None
+        self.method = ""
+        self.name = ""
+        self.params: Params = Params()
+        self.asked = ""
+        self.notify: Callable[[bytes], None] | None = None
+        self.cancelled = False
+
+    @property
+    def progress_token(self) -> int | str | None:
+        meta = self.params.meta
+        return None if meta is UNSET or meta.progress_token is UNSET else meta.progress_token
+
+    @property
+    def log_level(self) -> str | None:
+        """The least level of log messages that this call's client wants, or None for no messages at all.
+
+        Modern clients say so in each request, legacy ones once for the session.
+        """
+        if self.session is not None:
+            return self.session.level
+        meta = self.params.meta
+        if not self.modern or meta is UNSET or meta.log_level is UNSET:
+            return None
+        if meta.log_level not in LEVELS:
+            raise RpcError(errors.INVALID_PARAMS, f"Unknown log level; known are {', '.join(LEVELS)}.")
+        return meta.log_level
+
+    def wants_log(self, level: str) -> bool:
+        least = self.log_level
+        return least is not None and LEVELS.index(least) <= LEVELS.index(level)
+
+    @property
+    def wants_messages(self) -> bool:
+        """Whether something may be said before the answer, so that the reply should be a stream."""
+        return self.progress_token is not None or self.wants_log("info")
+
+    def require_modern(self) -> None:
+        """Check the fields that every modern request carries (specification 2026-07-28, basic)."""
+        meta = self.params.meta
+        if meta is UNSET or meta.version is UNSET or meta.capabilities is UNSET:
+            raise RpcError(
+                errors.INVALID_PARAMS,
+                "params._meta must carry io.modelcontextprotocol/protocolVersion and "
+                "io.modelcontextprotocol/clientCapabilities.",
+                status=400,
+            )
+
+    def require_version(self) -> None:
+        offered = versions.supported(self.endpoint.oldest)
+        if self.version not in offered:
+            raise RpcError(
+                errors.UNSUPPORTED_VERSION,
+                f"Unsupported protocol version; this endpoint speaks {', '.join(offered)}.",
+                {"supported": offered, "requested": self.version[:64]},
+            )

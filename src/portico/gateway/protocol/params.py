@@ -1,0 +1,91 @@
+"""The params of a message, decoded once into one struct that serves every method we answer ourselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from portico.wire import errors
+from portico.wire.errors import RpcError
+
+UNSET = msgspec.UNSET
+Unset = msgspec.UnsetType
+
+
+class Meta(msgspec.Struct):
+    """`_meta` of a request (specification 2026-07-28, basic: Per-request protocol fields)."""
+
+    progress_token: int | str | Unset = msgspec.field(default=UNSET, name="progressToken")
+    version: str | Unset = msgspec.field(default=UNSET, name="io.modelcontextprotocol/protocolVersion")
+    capabilities: dict[str, Any] | Unset = msgspec.field(
+        default=UNSET, name="io.modelcontextprotocol/clientCapabilities"
+    )
+    client: dict[str, Any] | Unset = msgspec.field(default=UNSET, name="io.modelcontextprotocol/clientInfo")
+    log_level: str | Unset = msgspec.field(default=UNSET, name="io.modelcontextprotocol/logLevel")
+    traceparent: str | Unset = UNSET
+
+
+class Named(msgspec.Struct):
+    name: str
+    value: str = ""
+
+
+class Reference(msgspec.Struct):
+    type: str
+    name: str | Unset = UNSET
+    uri: str | Unset = UNSET
+
+
+class Context(msgspec.Struct):
+    arguments: dict[str, str] | Unset = UNSET
+
+
+class Filter(msgspec.Struct, rename="camel", omit_defaults=True):
+    """What `subscriptions/listen` asks for (specification 2026-07-28, patterns/subscriptions)."""
+
+    tools_list_changed: bool = False
+    prompts_list_changed: bool = False
+    resources_list_changed: bool = False
+    resource_subscriptions: list[str] = []
+
+
+class Params(msgspec.Struct, rename="camel"):
+    meta: Meta | Unset = msgspec.field(default=UNSET, name="_meta")
+    name: str | Unset = UNSET
+    uri: str | Unset = UNSET
+    arguments: dict[str, Any] | Unset | None = UNSET
+    cursor: str | Unset | None = UNSET
+    ref: Reference | Unset = UNSET
+    argument: Named | Unset = UNSET
+    context: Context | Unset = UNSET
+    level: str | Unset = UNSET
+    request_id: int | str | Unset = UNSET
+    reason: str | Unset = UNSET
+    notifications: Filter | Unset = UNSET
+    protocol_version: str | Unset = UNSET
+    capabilities: dict[str, Any] | Unset = UNSET
+    client_info: dict[str, Any] | Unset = UNSET
+
+    def needed(self, field: str) -> Any:
+        """The value of a field that the method cannot do without, or RpcError."""
+        value = getattr(self, field)
+        if value is UNSET or value is None:
+            raise RpcError(errors.INVALID_PARAMS, f"The params lack `{field}`.")
+        return value
+
+
+_decoder = msgspec.json.Decoder(Params)
+_nothing = Params()
+
+
+def decode_params(raw: msgspec.Raw | Unset) -> Params:
+    """The params, or RpcError with INVALID_PARAMS that names the member at fault."""
+    if raw is UNSET:
+        return _nothing
+    try:
+        return _decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        raise RpcError(errors.INVALID_PARAMS, f"The params do not fit: {error}") from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise RpcError(errors.PARSE_ERROR, f"The params are not JSON: {error}") from None

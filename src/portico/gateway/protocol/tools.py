@@ -1,0 +1,112 @@
+"""tools/list and tools/call."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+from portico.gateway.protocol.answer import cache_hints
+from portico.gateway.protocol.call import Call
+from portico.gateway.protocol.params import UNSET
+from portico.gateway.routing.catalog import Shaped, ToolEntry
+from portico.wire import errors
+from portico.wire.errors import RpcError
+from portico.wire.headers import decode_value, matches
+from portico.wire.jsonrpc import members
+
+
+async def list_tools(call: Call) -> bytes:
+    cursor = call.params.cursor
+    page = call.endpoint.catalog.lists["tools/list"].page(call.modern, None if cursor is UNSET else cursor)
+    return page + cache_hints(call)
+
+
+async def call_tool(call: Call) -> bytes:
+    """Validate, call, and splice what came back into the result (specification 2026-07-28, server/tools)."""
+    params = call.params
+    name = params.needed("name")
+    entry = call.endpoint.catalog.tools.get(name)
+    if entry is None:
+        raise RpcError(errors.INVALID_PARAMS, f"Unknown tool: {name[:128]}.{suggestion(name, _names(call))}")
+    call.name = name
+    arguments = params.arguments if params.arguments else {}
+    if call.modern and entry.mirrors:
+        check_mirrors(call, entry, arguments)
+    if entry.fill is not None:
+        arguments = entry.fill(arguments)
+    refusal = validate(entry, arguments)
+    if refusal is not None:
+        call.asked = "invalid arguments"
+        return refusal
+    shaped = await run(call, entry, arguments)
+    return result_members(call, shaped)
+
+
+async def run(call: Call, entry: ToolEntry, arguments: dict[str, Any]) -> Shaped:
+    """Call the tool's target with what its templates may read of this client's request."""
+    request: dict[str, dict[str, str]] = {}
+    for kind, name in entry.target.request_reads:
+        value = call.read_client(kind, name)
+        if value is not None:
+            request.setdefault(kind, {})[name] = value
+    session = call.session.identifier if call.session is not None else None
+    shaped = await entry.target.call(arguments, request, session, call.deadline)
+    call.asked = "tool error" if shaped.is_error else "ok"
+    return shaped
+
+
+def validate(entry: ToolEntry, arguments: dict[str, Any]) -> bytes | None:
+    """None when the arguments fit, else a result that tells the model what to correct.
+
+    Invalid input is an answer of the tool, not a protocol error, so that a model can mend its call
+    (specification 2025-11-25 and later, server/tools: Error Handling).
+    """
+    if entry.is_valid(arguments):
+        return None
+    text = f"Invalid arguments for {entry.name}: {entry.explain(arguments)}"
+    return members({"content": [{"type": "text", "text": text}], "isError": True})
+
+
+def result_members(call: Call, shaped: Shaped) -> bytes:
+    error = b"true" if shaped.is_error else b"false"
+    structured = shaped.structured
+    # Legacy revisions know objects only as structured content.
+    if structured is None or (not call.modern and structured[:1] != b"{"):
+        return b'"content":%b,"isError":%b' % (shaped.content, error)
+    return b'"content":%b,"structuredContent":%b,"isError":%b' % (shaped.content, structured, error)
+
+
+def check_mirrors(call: Call, entry: ToolEntry, arguments: dict[str, Any]) -> None:
+    """Each annotated argument and its `Mcp-Param-*` header must agree (specification 2026-07-28, streamable HTTP)."""
+    for mirror in entry.mirrors:
+        value: Any = arguments
+        for key in mirror.path:
+            value = value.get(key) if isinstance(value, dict) else None
+        raw = call.read_client("headers", mirror.header.decode())
+        name = mirror.header.decode().title()
+        if value is None:
+            if raw is not None:
+                raise RpcError(errors.HEADER_MISMATCH, f"Header mismatch: {name} is sent, but its argument is not.")
+            continue
+        if raw is None:
+            raise RpcError(
+                errors.HEADER_MISMATCH,
+                f"Header mismatch: {name} is missing; the argument {'.'.join(mirror.path)} must be mirrored in it.",
+            )
+        text = decode_value(raw.encode("latin-1", "replace"))
+        if text is None or not matches(text, value):
+            raise RpcError(
+                errors.HEADER_MISMATCH,
+                f"Header mismatch: {name} does not match the argument {'.'.join(mirror.path)}.",
+            )
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """A hint for a mistyped name, or the empty string."""
+    near = difflib.get_close_matches(name[:128], list(known)[:500], n=1)
+    return f" Did you mean {near[0]}?" if near else ""
+
+
+def _names(call: Call) -> Iterable[str]:
+    return call.endpoint.catalog.tools

@@ -1,0 +1,1 @@
+"""Compiled look-ups: frozen data, no I/O."""

@@ -1,0 +1,43 @@
+"""One public MCP path and everything that answering it needs, frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from portico.gateway.routing.catalog import Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class CorsRules:
+    origins: frozenset[str]
+    methods: bytes
+    headers: bytes
+    """Allowed request headers, or b"*": whatever the page asks for."""
+    expose: bytes
+    credentials: bool
+    max_age: bytes
+
+    def allows(self, origin: str) -> bool:
+        return "*" in self.origins or origin in self.origins
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    prefix: str
+    tenant: str
+    document: str
+    title: str
+    server_info: dict[str, Any]
+    capabilities: dict[str, Any]
+    instructions: str | None
+    catalog: Catalog
+    oldest: str
+    timeout: float
+    ttl_ms: int
+    cache_scope: str
+    cors: CorsRules | None
+    modern_tail: bytes
+    """Members that end every modern result, up to the call id (see portico.wire.results)."""
+    tags: Sequence[str] = ()

@@ -1,0 +1,1 @@
+"""From documents to the world that requests run in."""

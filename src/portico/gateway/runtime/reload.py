@@ -1,0 +1,227 @@
+"""From the store to the live snapshot: one task that looks, loads, compiles aside and swaps.
+
+All failure happens before the swap. A document with an error is quarantined: its last good version goes on serving, and
+no other document notices.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from portico.config.check import Checked, check, check_together
+from portico.config.document import Document
+from portico.config.problem import Problem, Severity
+from portico.gateway.routing.endpoint import Endpoint
+from portico.gateway.runtime.compile import Compiled
+from portico.gateway.runtime.live import Live, differences, vanished
+from portico.gateway.runtime.snapshot import DocumentState, Snapshot
+from portico.store.secrets import Secrets
+from portico.store.store import Store, StoredText
+
+log = logging.getLogger("portico.reload")
+
+DEBOUNCE = 0.2
+DEBOUNCE_MOST = 2.0
+
+
+class SecretSource(Protocol):
+    async def read(self) -> Secrets: ...
+    async def revision(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One document's text, checked and, when nothing stands against it, compiled."""
+
+    text: bytes | None
+    secrets: tuple[tuple[str, str], ...]
+    problems: tuple[Problem, ...]
+    checked: Checked | None = None
+    compiled: Compiled | None = None
+
+    @property
+    def document(self) -> Document | None:
+        return self.checked.document if self.checked is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a reload did: the revision now served, and what stands against documents."""
+
+    revision: str
+    endpoints: tuple[str, ...]
+    problems: tuple[str, ...]
+    changed: bool
+
+
+class Reloader:
+    """`announce` tells clients of an endpoint what changed; `forget` ends what hangs on an endpoint that is gone."""
+
+    def __init__(
+        self,
+        source: Store,
+        secrets: SecretSource,
+        live: Live,
+        build: Callable[[Document, Mapping[str, str]], Compiled],
+        announce: Callable[[str, frozenset[str], frozenset[str]], Iterator[None]] = lambda *_: iter(()),
+        forget: Callable[[str], None] = lambda prefix: None,
+        poll: float = 1.0,
+    ) -> None:
+        self._source = source
+        self._secrets = secrets
+        self._live = live
+        self._build = build
+        self._announce = announce
+        self._forget = forget
+        self._poll = poll
+        self._prepared: dict[str, Prepared] = {}
+        self._good: dict[str, Compiled] = {}
+        self._seen: str | None = None
+        self._lock = asyncio.Lock()
+        self.reloads = 0
+        self.failures = 0
+
+    async def run(self) -> None:
+        """Look every `poll` seconds, for ever."""
+        while True:
+            await asyncio.sleep(self._poll)
+            try:
+                if await self._revision() != self._seen:
+                    await self._settle()
+                    await self.reload()
+            except Exception:
+                self.failures += 1
+                log.exception("The store could not be read; what was loaded last goes on serving.")
+
+    async def reload(self) -> Report:
+        """Load everything now. A call that begins after this returns is answered by what was loaded."""
+        async with self._lock:
+            revision = await self._revision()
+            secrets = await self._secrets.read()
+            texts = await self._source.list()
+            prepared = await asyncio.to_thread(self._prepare, texts, secrets)
+            snapshot = self._assemble(revision, prepared)
+            self._prepared = prepared
+            self._seen = revision
+            before = self._live.swap(snapshot)
+            self.reloads += 1
+            await self._tell(before, snapshot)
+            return _report(before, snapshot)
+
+    async def _revision(self) -> str:
+        return f"{await self._source.revision()}/{await self._secrets.revision()}"
+
+    async def _settle(self) -> None:
+        """Wait until nothing has changed for a moment: an editor or an unpacked archive writes more than once."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + DEBOUNCE_MOST
+        last = await self._revision()
+        while loop.time() < until:
+            await asyncio.sleep(DEBOUNCE)
+            now = await self._revision()
+            if now == last:
+                return
+            last = now
+
+    def _prepare(self, texts: list[StoredText], secrets: Secrets) -> dict[str, Prepared]:
+        """Check and compile what has changed; runs in a thread, beside the loop that serves."""
+        prepared = {}
+        for stored in texts:
+            before = self._prepared.get(stored.key)
+            if before is not None and before.text is not None and before.text == stored.text:
+                tenant = before.document.tenant if before.document is not None else None
+                if tenant is not None and before.secrets == _frozen(secrets.get(tenant, {})):
+                    prepared[stored.key] = before
+                    continue
+            prepared[stored.key] = self._prepare_one(stored, secrets)
+        return prepared
+
+    def _prepare_one(self, stored: StoredText, secrets: Secrets) -> Prepared:
+        if stored.text is None:
+            problem = Problem(
+                code="unreadable",
+                severity=Severity.ERROR,
+                message=stored.error or "The document cannot be read",
+                mend="Make the file readable for the gateway's user, or remove it",
+                pointer="",
+                line=1,
+                column=1,
+                source=stored.key,
+            )
+            return Prepared(None, (), (problem,))
+        checked = check(stored.text, stored.key)
+        if checked.document is None:
+            return Prepared(stored.text, (), checked.problems, checked)
+        mine = secrets.get(checked.document.tenant, {})
+        checked = check(stored.text, stored.key, secrets=frozenset(mine))
+        compiled = self._build(checked.document, mine) if checked.document is not None else None
+        return Prepared(stored.text, _frozen(mine), checked.problems, checked, compiled)
+
+    def _assemble(self, revision: str, prepared: dict[str, Prepared]) -> Snapshot:
+        conflicts = check_together([entry.checked for entry in prepared.values() if entry.checked is not None])
+        endpoints: dict[str, Endpoint] = {}
+        states: list[DocumentState] = []
+        good: dict[str, Compiled] = {}
+        for key, entry in prepared.items():
+            against = conflicts.get(key, ())
+            compiled = entry.compiled
+            if against or compiled is None:
+                compiled = self._good.get(key)
+            if compiled is not None and not any(prefix in endpoints for prefix in compiled.endpoints):
+                endpoints.update(compiled.endpoints)
+                good[key] = compiled
+            else:
+                compiled = None
+            serving = "nothing" if compiled is None else "current" if compiled is entry.compiled else "last good"
+            states.append(_state(key, entry, serving, (*entry.problems, *against), compiled))
+        self._good = good
+        return Snapshot(revision, endpoints, states)
+
+    async def _tell(self, before: Snapshot, after: Snapshot) -> None:
+        for prefix in vanished(before, after):
+            self._forget(prefix)
+        for prefix, kinds, uris in differences(before, after):
+            for _ in self._announce(prefix, kinds, uris):
+                await asyncio.sleep(0)
+        _log(before, after)
+
+
+def _frozen(secrets: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(secrets.items()))
+
+
+def _state(
+    key: str, entry: Prepared, serving: str, problems: tuple[Problem, ...], compiled: Compiled | None
+) -> DocumentState:
+    document = entry.document
+    return DocumentState(
+        source=key,
+        name=document.name if document is not None else compiled.name if compiled is not None else "",
+        tenant=document.tenant if document is not None else compiled.tenant if compiled is not None else "",
+        serving=serving,
+        problems=problems,
+        prefixes=tuple(compiled.endpoints) if compiled is not None else (),
+    )
+
+
+def _report(before: Snapshot, after: Snapshot) -> Report:
+    problems = tuple(str(problem) for state in after.documents for problem in state.problems)
+    return Report(after.revision, tuple(sorted(after.endpoints)), problems, before.revision != after.revision)
+
+
+def _log(before: Snapshot, after: Snapshot) -> None:
+    known = {problem for state in before.documents for problem in state.problems}
+    for state in after.documents:
+        for problem in state.problems:
+            if problem not in known:
+                level = logging.ERROR if problem.severity is Severity.ERROR else logging.WARNING
+                log.log(logging.INFO if problem.severity is Severity.NOTE else level, "%s", problem)
+        if state.serving == "last good":
+            log.warning("%s has errors: its last good version goes on serving.", state.source)
+        elif state.serving == "nothing":
+            log.error("%s is not served.", state.source)
+    log.info("Serving %d endpoints of %d documents.", len(after.endpoints), len(after.documents))

@@ -1,0 +1,1 @@
+"""HTTP ↔ MCP messages. Knows framing and sessions, no methods."""

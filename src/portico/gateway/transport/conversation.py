@@ -1,0 +1,101 @@
+"""What both transports share: making calls, running them, and writing down how they ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from portico.gateway.exchange import Reply, Request, text_reply
+from portico.gateway.protocol.call import Call
+from portico.gateway.protocol.dispatch import Answer, Method, dispatch
+from portico.gateway.protocol.progress import Progress
+from portico.gateway.protocol.subscriptions import Subscriptions
+from portico.gateway.routing.endpoint import Endpoint
+from portico.gateway.session.memory import Sessions
+from portico.gateway.session.session import Session
+from portico.gateway.transport.client_values import reader
+from portico.gateway.transport.event_stream import OpenStreams
+
+
+class Peers(Protocol):
+    """The other workers of this gateway."""
+
+    async def forward(self, request: Request, worker: str) -> Reply:
+        """Have the worker that owns the conversation answer; a worker that is gone gives a 404."""
+        ...
+
+
+class Observer(Protocol):
+    def finished(self, call: Call, outcome: str, status: int, ended: float) -> None: ...
+
+
+@dataclass(slots=True)
+class Conversations:
+    """The state of this worker that transports work on. `clock` is the event loop's, in seconds."""
+
+    sessions: Sessions
+    subscriptions: Subscriptions
+    streams: OpenStreams
+    progress: Progress
+    peers: Peers
+    observer: Observer
+    clock: Callable[[], float]
+    next_id: Callable[[], str]
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def open(self, request: Request, endpoint: Endpoint, principal: str | None, session: Session | None, *,
+             modern: bool, version: str) -> Call:  # fmt: skip
+        return Call(
+            endpoint,
+            self.next_id(),
+            self.clock(),
+            modern=modern,
+            version=version,
+            principal=principal,
+            address=request.address,
+            read_client=reader(request),
+            session=session,
+        )
+
+    async def answer(self, call: Call, method: Method) -> Answer:
+        answer = await dispatch(call, method)
+        self.finish(call, answer)
+        return answer
+
+    def finish(self, call: Call, answer: Answer) -> Answer:
+        self.observer.finished(call, answer.outcome, answer.status, self.clock())
+        return answer
+
+    def start(self, call: Call, method: Method, done: Callable[[Answer], None]) -> Callable[[], None]:
+        """Answer in a task of its own, for replies that are streams. Returns what cancels it."""
+
+        async def run() -> None:
+            with self.progress.of(call):
+                answer = await self.answer(call, method)
+            done(answer)
+
+        task = asyncio.get_running_loop().create_task(run())
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+        def cancel() -> None:
+            call.cancelled = True
+            task.cancel()
+
+        return cancel
+
+
+def overloaded(text: str, retry_after: int = 5) -> Reply:
+    return text_reply(429, f"Too many: {text}. Try again later.", ((b"retry-after", b"%d" % retry_after),))
+
+
+def find_session(
+    shared: Conversations, endpoint: Endpoint, principal: str | None, identifier: str
+) -> Session | str | None:
+    """The session that an identifier names, the worker that has it, or None when there is no such session."""
+    worker = shared.sessions.owner(identifier, endpoint.prefix, principal)
+    if worker is None or worker == shared.sessions.worker:
+        return shared.sessions.find(identifier, endpoint.prefix, principal)
+    return worker

@@ -1,0 +1,69 @@
+"""One line for each answered call and refused request, encoded by one struct and written in batches."""
+
+from __future__ import annotations
+
+import time
+from typing import IO
+
+import msgspec
+
+
+class Line(msgspec.Struct, omit_defaults=True):
+    """`at` is seconds since 1970, `ms` the time to the answer; `call` also stands in the answer and in every error."""
+
+    at: float
+    kind: str
+    call: str = ""
+    client: str = ""
+    endpoint: str = ""
+    method: str = ""
+    name: str = ""
+    era: str = ""
+    status: int = 0
+    outcome: str = ""
+    ms: float = 0.0
+    detail: str = ""
+
+
+class AccessLog:
+    """`style` is json, text or off. Lines wait for flush(), which is called several times a second."""
+
+    MOST_WAITING = 10_000
+
+    def __init__(self, style: str, sink: IO[bytes]) -> None:
+        self._style = style
+        self._sink = sink
+        self._waiting: list[Line] = []
+        self._encoder = msgspec.json.Encoder()
+        self.lost = 0
+
+    def write(self, line: Line) -> None:
+        if self._style == "off":
+            return
+        if len(self._waiting) >= self.MOST_WAITING:
+            self.lost += 1
+            return
+        self._waiting.append(line)
+
+    def flush(self) -> None:
+        if not self._waiting:
+            return
+        waiting, self._waiting = self._waiting, []
+        if self._style == "json":
+            data = b"".join([self._encoder.encode(line) + b"\n" for line in waiting])
+        else:
+            data = "".join([_text(line) for line in waiting]).encode()
+        self._sink.write(data)
+        self._sink.flush()
+
+
+def _text(line: Line) -> str:
+    at = time.strftime("%H:%M:%S", time.localtime(line.at))
+    parts = (line.endpoint, line.method, line.name, line.outcome, str(line.status), f"{line.ms:.1f} ms")
+    words = " ".join(printable(part) for part in parts if part)
+    return f"{at} {line.kind} {words} call={line.call} client={line.client} {printable(line.detail)}".rstrip() + "\n"
+
+
+def printable(text: str) -> str:
+    """Control characters escaped, so that no value can forge a line of the log."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")

@@ -1,0 +1,71 @@
+"""The process's log on standard error: text for people, JSON for machines. Secrets are redacted where it is written."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterable
+
+import msgspec
+
+from portico.observe.access_log import printable
+
+_LEAST_SECRET = 6
+
+
+class Redactor(logging.Filter):
+    """Replaces every known secret in every line. Very short ones are left alone: they would shred the text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._secrets: tuple[str, ...] = ()
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        self._secrets = tuple(
+            sorted({value for value in secrets if len(value) >= _LEAST_SECRET}, key=len, reverse=True)
+        )
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if self._secrets:
+            text = record.getMessage()
+            for secret in self._secrets:
+                text = text.replace(secret, "(secret)")
+            record.msg, record.args = text, ()
+        return True
+
+
+class TextFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        at = time.strftime("%H:%M:%S", time.localtime(record.created))
+        trace = "\n" + self.formatException(record.exc_info) if record.exc_info else ""
+        return f"{at} {record.levelname.lower()} {printable(record.getMessage())}{trace}"
+
+
+class JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "at": round(record.created, 3),
+            "kind": "log",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(line).decode()
+
+
+def set_up(style: str, level: str) -> Redactor:
+    """Configure logging of this process once; returns what redacts."""
+    redactor = Redactor()
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
+    handler.addFilter(redactor)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    # uvicorn says nothing that we do not say better; its errors stay.
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    return redactor

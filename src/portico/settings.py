@@ -1,0 +1,223 @@
+"""Settings: how this process runs. Read once into one frozen object; the only reader of the environment.
+
+Order: flag, environment (`PORTICO_*`), settings file (TOML), default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+_SECRET = "PORTICO_SECRET_"
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used: the message says which, where it came from, and what is expected."""
+
+
+def _setting(default: Any, help: str, **more: Any) -> Any:
+    return field(default=default, metadata={"help": help, **more})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Settings of `portico gateway`. Each field is a flag, an environment variable and a key of the settings file."""
+
+    store: str = _setting("files:.", "Where the documents are: files:DIR.")
+    host: str = _setting("127.0.0.1", "Address to listen on.")
+    port: int = _setting(5235, "Port to listen on; 0 takes a free one.")
+    workers: int = _setting(1, "Processes that share the port.")
+    admin: str = _setting("127.0.0.1:5239", "HOST:PORT of /metrics, /status and /reload, or off.")
+    admin_token: str = _setting("", "Token of the admin listener; needed where it is not on loopback.", secret=True)
+    secrets: str = _setting("", "Directory of secrets, one file each: DIR/TENANT/NAME.")
+    allowed_host: tuple[str, ...] = _setting((), "A Host that clients may use; may be repeated.")
+    trusted_proxy: tuple[str, ...] = _setting((), "Address or network of a proxy in front; may be repeated.")
+    public_url: str = _setting("", "Where people reach this gateway, such as https://mcp.example.com/tools.")
+    egress: str = _setting("", "Where calls may go: public, any, or hosts and networks separated by commas.")
+    log: str = _setting("text", "Format of the log and the access log: text or json.")
+    log_level: str = _setting("info", "Least level of the log: debug, info, warning or error.")
+    access_log: bool = _setting(True, "Write one line for each call.")
+    max_body: int = _setting(4 * 1024 * 1024, "Largest body of a request, in bytes.")
+    session_idle: float = _setting(1800.0, "Seconds after which an unused session ends.")
+    drain: float = _setting(30.0, "Seconds that calls under way have to finish at the end of the process.")
+    poll: float = _setting(1.0, "Seconds between two looks at the store.")
+
+    @property
+    def on_loopback(self) -> bool:
+        return _is_loopback(self.host)
+
+    @property
+    def egress_policy(self) -> str:
+        """What was set, or what the place suggests: anything for a gateway on loopback, public addresses beyond."""
+        return self.egress or ("any" if self.on_loopback else "public")
+
+    @property
+    def host_names(self) -> tuple[str, ...]:
+        """Hosts that requests may name; empty for any."""
+        public = re.sub(r"^https?://([^/]*).*$", r"\1", self.public_url)
+        named = (*self.allowed_host, *([public] if public else []))
+        if self.on_loopback:
+            return (*LOOPBACK_HOSTS, *named)
+        return (*LOOPBACK_HOSTS, *named) if self.allowed_host else ()
+
+    @property
+    def public_path(self) -> str:
+        return re.sub(r"^https?://[^/]*", "", self.public_url).rstrip("/")
+
+    @property
+    def admin_address(self) -> tuple[str, int] | None:
+        if self.admin == "off":
+            return None
+        host, _, port = self.admin.rpartition(":")
+        return host.strip("[]"), int(port)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The settings, where each came from, and the secrets of the environment (those of the default tenant)."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+    secrets: Mapping[str, str]
+
+
+def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None, file: str | None = None) -> Resolved:
+    """Settle every setting, or SettingsError. Flags that are None were not given."""
+    environ = os.environ if environ is None else environ
+    path = file or environ.get("PORTICO_SETTINGS")
+    from_file = _read(Path(path)) if path else {}
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for item in dataclasses.fields(Settings):
+        variable = f"PORTICO_{item.name.upper()}"
+        if flags.get(item.name) is not None:
+            values[item.name], origins[item.name] = flags[item.name], "flag"
+        elif variable in environ:
+            values[item.name], origins[item.name] = _parse(item, environ[variable], variable), variable
+        elif item.name in from_file:
+            values[item.name], origins[item.name] = _typed(item, from_file[item.name], str(path)), str(path)
+        else:
+            values[item.name], origins[item.name] = item.default, "default"
+    settings = Settings(**values)
+    _judge(settings, origins)
+    found = {name[len(_SECRET) :]: value for name, value in environ.items() if name.startswith(_SECRET)}
+    return Resolved(settings, origins, found)
+
+
+def show(resolved: Resolved) -> str:
+    """Every setting with its value and where it came from, as TOML that could be a settings file."""
+    lines = []
+    for item in dataclasses.fields(Settings):
+        value = getattr(resolved.settings, item.name)
+        text = '"(hidden)"' if item.metadata.get("secret") and value else _toml(value)
+        lines.append(f"{item.name.replace('_', '-')} = {text}  # {resolved.origins[item.name]}")
+    return "\n".join(lines)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml(one) for one in value) + "]"
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return str(value)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise SettingsError(f"The settings file {path} cannot be read: {error.strerror}.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"The settings file {path} is not TOML: {error}.") from None
+    known = {item.name for item in dataclasses.fields(Settings)}
+    settled = {key.replace("-", "_"): value for key, value in data.items()}
+    unknown = sorted(settled.keys() - known)
+    if unknown:
+        raise SettingsError(f"{path}: there is no setting {unknown[0]}; known are {', '.join(sorted(known))}.")
+    return settled
+
+
+def _parse(item: dataclasses.Field[Any], text: str, where: str) -> Any:
+    if isinstance(item.default, bool):
+        if text.lower() in ("1", "true", "yes", "on"):
+            return True
+        if text.lower() in ("0", "false", "no", "off"):
+            return False
+        raise SettingsError(f"{where} must be true or false, not {text!r}.")
+    if isinstance(item.default, tuple):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    if isinstance(item.default, int | float):
+        try:
+            return type(item.default)(text)
+        except ValueError:
+            raise SettingsError(f"{where} must be a number, not {text!r}.") from None
+    return text
+
+
+def _typed(item: dataclasses.Field[Any], value: Any, where: str) -> Any:
+    if isinstance(item.default, tuple):
+        values = [value] if isinstance(value, str) else value
+        if isinstance(values, list) and all(isinstance(one, str) for one in values):
+            return tuple(values)
+    elif isinstance(item.default, bool) == isinstance(value, bool):
+        if isinstance(item.default, float) and isinstance(value, int | float):
+            return float(value)
+        if type(value) is type(item.default):
+            return value
+    raise SettingsError(f"{where}: {item.name.replace('_', '-')} must be of the type of {item.default!r}.")
+
+
+def _judge(settings: Settings, origins: Mapping[str, str]) -> None:
+    """Refuse what could not work, before anything is started."""
+
+    def refuse(name: str, why: str) -> None:
+        flag = "--" + name.replace("_", "-")
+        raise SettingsError(f"{flag} (from {origins[name]}) {why}")
+
+    if not 0 <= settings.port <= 65535:
+        refuse("port", f"must be 0 to 65535, not {settings.port}.")
+    if not 1 <= settings.workers <= 64:
+        refuse("workers", f"must be 1 to 64, not {settings.workers}.")
+    if settings.log not in ("text", "json"):
+        refuse("log", f"must be text or json, not {settings.log!r}.")
+    if settings.log_level not in ("debug", "info", "warning", "error"):
+        refuse("log_level", f"must be debug, info, warning or error, not {settings.log_level!r}.")
+    if settings.public_url and not re.fullmatch(r"https?://[^/?#\s]+[^?#\s]*", settings.public_url):
+        refuse("public_url", "must be an http or https URL without query.")
+    if settings.admin != "off" and not re.fullmatch(r".+:\d{1,5}", settings.admin):
+        refuse("admin", f"must be HOST:PORT or off, not {settings.admin!r}.")
+    address = settings.admin_address
+    if address is not None and not _is_loopback(address[0]) and len(settings.admin_token) < 16:
+        refuse("admin", "is beyond loopback, so --admin-token must have at least 16 characters.")
+    for name in ("max_body", "session_idle", "drain", "poll"):
+        if getattr(settings, name) <= 0:
+            refuse(name, "must be more than 0.")
+    if not all(_is_network(network) for network in settings.trusted_proxy):
+        refuse("trusted_proxy", f"must be addresses or networks, not {', '.join(settings.trusted_proxy)}.")
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
