@@ -12,6 +12,8 @@ from portico.config.check import check
 from portico.config.load import Loaded, load
 from portico.config.problem import Problem
 
+from .test_check import GOOD
+
 JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -41,6 +43,33 @@ def test_check_never_raises_and_says_at_least_something(text: str | bytes, sourc
     checked = check(text, source)
     assert checked.document is not None or checked.problems
     assert all(within(text, problem) and problem.mend for problem in checked.problems)
+
+
+def places(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for part, each in inner for place in places(each, (*path, part)))]
+
+
+ODD = st.sampled_from(
+    [{}, [], "", "x", "{{", "{{ args.a }}", "{% if %}", "{a}", "#/x", 0, -1, True, None, "\x00", "é" * 300]
+)
+
+
+@given(st.sampled_from(places(load(GOOD, "good.yaml").value)[1:]), JSON | ODD, st.booleans())
+@settings(max_examples=500, deadline=None)
+def test_any_value_at_any_place_of_a_document_is_judged(
+    path: tuple[str | int, ...], value: object, rename: bool
+) -> None:
+    document = load(GOOD, "good.yaml").value
+    parent = document
+    for part in path[:-1]:
+        parent = parent[part]
+    if rename and isinstance(parent, dict):
+        parent[str(value)] = parent.pop(path[-1])
+    else:
+        parent[path[-1]] = value
+    checked = check(json.dumps(document), "a.json")
+    assert checked.document is not None or checked.problems
 
 
 @given(JSON)

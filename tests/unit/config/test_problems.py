@@ -13,6 +13,9 @@ SCHEMA = TOOL + "  request: {url: http://h/}\n  inputSchema:\n    type: object\n
 ARG = TOOL + "  request: {url: http://h/, method: POST}\n  args:\n  - "
 ROUTER = HEAD + "servers: [{name: all}]\nrouters:\n- server: all\n  prefix: "
 
+BACKED = TOOL + "  request: {url: 'http://h/{b}'}\n  args: [{name: b, in: path, required: true}]\nresources: "
+BACKED += "[{name: a, tool: get, uriTemplate: "
+
 ERRORS = {
     # Reading.
     "syntax": [HEAD + "values: {a: 1 ¦]"],
@@ -179,16 +182,17 @@ ERRORS = {
     "bad-icon": [HEAD + "servers: [{name: a, icons: [{src: ¦'http://h/i.png'}]}]\n"],
     "resource-address": [
         HEAD + "resources: [¦{name: a, text: x}]\n",
-        HEAD + "resources: [{name: a, text: x, uri: 'a:b', ¦uriTemplate: 'a:{b}'}]\n",
+        BACKED.replace("uriT", "¦uriT") + "'a:{b}', uri: 'a:b'}]\n",
     ],
     "resource-content": [
         HEAD + "resources: [¦{name: a, uri: 'a:b'}]\n",
         HEAD + "resources: [{name: a, uri: 'a:b', text: x, ¦blob: aGk=}]\n",
     ],
+    "template-without-tool": [HEAD + "resources: [{name: a, text: x, ¦uriTemplate: 'a:{b}'}]\n"],
     "bad-uri": [
         HEAD + "resources: [{name: a, uri: ¦guide, text: x}]\n",
-        HEAD + "resources: [{name: a, uriTemplate: 'a:¦{?b}', text: x}]\n",
-        HEAD + "resources: [{name: a, uriTemplate: ¦'{b}', text: x}]\n",
+        BACKED + "'a:¦{?b}'}]\n",
+        BACKED + "¦'{b}'}]\n",
     ],
 }
 

@@ -14,7 +14,7 @@ from portico.config.problem import quoted
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s{}]+")
 _VARIABLE = re.compile(r"\{([^{}]*)\}")
-_NAME = re.compile(r"\+?([A-Za-z0-9_][A-Za-z0-9_.-]*)")
+_NAME = re.compile(r"\+?([A-Za-z_][A-Za-z0-9_]*)")
 
 
 def judge_resources(draft: Draft) -> None:
@@ -30,7 +30,15 @@ def judge_resources(draft: Draft) -> None:
                 f"{quoted(resource.uri)} is not a URI",
                 "Write scheme:rest, such as users://guide; use uriTemplate for {variables}",
             )
-        if resource.uri_template is not None:
+        if resource.uri_template is not None and resource.tool is None:
+            draft.findings.error(
+                (*path, "uriTemplate"),
+                "template-without-tool",
+                f"the resource {quoted(resource.name)} has variables, but no tool to give them to",
+                "Set `tool`, or write a `uri` without variables",
+                key=True,
+            )
+        elif resource.uri_template is not None:
             _template((*path, "uriTemplate"), resource, tools, draft.findings)
 
 
