@@ -40,13 +40,13 @@ def deflated_raw(data: bytes) -> bytes:
 
 
 CODED = {
-    b"gzip": gzip.compress(TEXT),
-    b"x-gzip": gzip.compress(TEXT[:700]) + gzip.compress(TEXT[700:]),
+    b"gzip": gzip.compress(TEXT, mtime=0),
+    b"x-gzip": gzip.compress(TEXT[:700], mtime=0) + gzip.compress(TEXT[700:], mtime=0),
     b"deflate": zlib.compress(TEXT),
     b"Deflate": deflated_raw(TEXT),
     b"br": brotli.compress(TEXT),
     b"zstd": zstandard.compress(TEXT[:700]) + zstandard.compress(TEXT[700:]),
-    b"gzip, br": brotli.compress(gzip.compress(TEXT)),
+    b"gzip, br": brotli.compress(gzip.compress(TEXT, mtime=0)),
     b"identity": TEXT,
 }
 ANSWERS: dict[str, tuple[bytes, int, bytes]] = {
@@ -149,14 +149,12 @@ _lines = st.lists(
 def test_headers_cut_from_the_bytes_are_those_that_the_parser_reads(lines):
     data = with_length(b"x", *[b"".join(line) for line in lines])
     reader = _HeaderReader()
+    answer, _, _ = receive([data], eof=True)
     try:
         reader.parser.feed_data(data)
     except httptools.HttpParserError:
-        reader = None
-    answer, _, _ = receive([data])
-    if reader is None or not isinstance(answer, Response):
-        assert isinstance(answer, NetError) or answer.body != b"x" or reader is None
         return
+    assert isinstance(answer, Response)
     assert answer.headers == reader.headers
     for name, _ in reader.headers:
         assert answer.header(name) == next(value for found, value in reader.headers if found == name)
@@ -310,7 +308,7 @@ SMALL = ClientLimits(body=1000, head=500, headers=10, ratio=10, ratio_grace=2000
         with_length(b"x", b"Content-Encoding: gzip, gzip, gzip, gzip, gzip"),
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nx",
-        with_length(gzip.compress(bytes(1001)), b"Content-Encoding: gzip"),
+        with_length(gzip.compress(bytes(1001), mtime=0), b"Content-Encoding: gzip"),
     ],
 )
 def test_what_breaks_our_limits_is_rejected(data):
@@ -328,11 +326,11 @@ def test_the_largest_body_allowed_is_allowed():
 
 ZEROS = bytes(64 * 1024 * 1024)
 BOMBS = {
-    b"gzip": gzip.compress(ZEROS),
+    b"gzip": gzip.compress(ZEROS, mtime=0),
     b"deflate": zlib.compress(ZEROS),
     b"br": brotli.compress(ZEROS, quality=5),
     b"zstd": zstandard.compress(ZEROS),
-    b"gzip, gzip": gzip.compress(gzip.compress(ZEROS)),
+    b"gzip, gzip": gzip.compress(gzip.compress(ZEROS, mtime=0), mtime=0),
     b"zstd, br": brotli.compress(zstandard.compress(ZEROS)),
 }
 
@@ -396,4 +394,18 @@ def test_the_sweep_closes_a_connection_that_was_idle_for_long():
     connection.check(130.0)
     assert not transport.aborted
     connection.check(130.5)
+    assert transport.aborted
+
+
+def test_giving_up_a_finished_request_leaves_the_next_one_alone():
+    connection, transport, _ = wired(LOOP)
+    first = connection.begin(REQUEST, 100.0, None, False)
+    connection.data_received(with_length(b"one"))
+    second = connection.begin(REQUEST, 100.0, None, False)
+    connection.abandon(first)
+    assert not transport.aborted
+    connection.data_received(with_length(b"two"))
+    assert second.result().body == b"two"
+    third = connection.begin(REQUEST, 100.0, None, False)
+    connection.abandon(third)
     assert transport.aborted

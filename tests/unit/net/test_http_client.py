@@ -326,7 +326,7 @@ async def test_who_waits_too_long_for_a_connection_is_rejected():
 
 
 async def test_the_number_of_waiters_is_bounded():
-    client = HttpClient(Egress.parse("any"), ClientLimits(connections=1, waiters=2))
+    client = HttpClient(Egress.parse("any"), ClientLimits(connections=1, waiters=2, queue=1000))
     async with serving(lambda reader, writer: until_dropped(reader)) as server:
         tasks = [asyncio.create_task(send(client, here(server.port))) for _ in range(3)]
         with pytest.raises(Rejected):
@@ -495,6 +495,21 @@ async def test_tls_is_spoken_with_a_verified_certificate(ca):
     await client.aclose()
 
 
+async def test_only_http_1_1_is_offered(ca):
+    spoken = []
+
+    async def handle(reader, writer):
+        await read_request(reader)
+        spoken.append(writer.get_extra_info("ssl_object").selected_alpn_protocol())
+        writer.write(OK)
+
+    client = HttpClient(Egress.parse("any"), ca_file=ca[0])
+    async with serving(handle, tls=ca[1]) as server:
+        await send(client, Origin("https", "localhost", server.port))
+    assert spoken == ["http/1.1"]
+    await client.aclose()
+
+
 async def test_a_certificate_of_an_unknown_authority_is_refused(client, ca):
     async with serving(answering(OK), tls=ca[1]) as server:
         with pytest.raises(Unreachable, match="certificate is not valid") as error:
@@ -595,6 +610,28 @@ async def test_a_proxy_that_talks_nonsense_is_an_error(client, scheme, said):
     async with serving(handle) as proxy:
         with pytest.raises(NetError, match="proxy"):
             await send(client, Origin("http", "api.test", 80, proxy=f"{scheme}://127.0.0.1:{proxy.port}"))
+
+
+async def test_a_proxy_that_talks_without_end_is_cut_off(client):
+    async def handle(reader, writer):
+        await reader.read(1000)
+        writer.write(b"x" * 20000)
+        await until_dropped(reader)
+
+    async with serving(handle) as proxy:
+        with pytest.raises(Unreachable, match="closed the connection"):
+            await send(client, Origin("http", "api.test", 80, proxy=f"http://127.0.0.1:{proxy.port}"))
+
+
+async def test_what_a_proxy_says_before_it_is_asked_is_not_taken_for_the_target(client):
+    async def handle(reader, writer):
+        await reader.read(1000)
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + OK)
+        await until_dropped(reader)
+
+    async with serving(handle) as proxy:
+        with pytest.raises(Malformed, match="spoke before it was asked"):
+            await send(client, Origin("http", "api.test", 80, proxy=f"http://127.0.0.1:{proxy.port}"))
 
 
 async def test_a_proxy_inside_is_refused_like_any_target(soon: Soon):
