@@ -120,6 +120,11 @@ class Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn(self.reloader.reload()))
+        await self.serve(stop, started)
+
+    async def serve(self, stop: asyncio.Event, started: Callable[[], None] = lambda: None) -> None:
+        """Serve until `stop` is set, then drain. It leaves the process's signals alone."""
+        loop = asyncio.get_running_loop()
         await self.reload()
         servers = self._servers()
         tasks = [server.begin() for server in servers]
