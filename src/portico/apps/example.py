@@ -48,7 +48,7 @@ def _end(processes: list[subprocess.Popen[bytes]], asked: bool) -> int:
 def _greeting(port: int, demo_port: int) -> str:
     url = f"http://127.0.0.1:{port}/users"
     return f"""
-Portico serves the demo's users API (http://127.0.0.1:{demo_port}/docs) as an MCP endpoint:
+Portico serves the demo's users API (http://127.0.0.1:{demo_port}/openapi.json) as an MCP endpoint:
 
   Streamable HTTP   {url}/mcp
   SSE               {url}/sse
