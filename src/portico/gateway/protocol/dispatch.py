@@ -20,13 +20,15 @@ log = logging.getLogger("portico.call")
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A request that we answer. `mirrored` is the member that `Mcp-Name` repeats; `without_session` may come before
-    a session exists; `opens_session` begins one; `listens` is answered by a stream that stays open."""
+    """A request that we answer. `mirrored` is the member that `Mcp-Name` repeats; `admit_modern` raises what a modern
+    client must mend first; `without_session` may come before a session exists; `opens_session` begins one; `listens`
+    is answered by a stream that stays open."""
 
     handle: Callable[[Call], Awaitable[bytes]] | None
     legacy: bool = True
     modern: bool = True
     mirrored: str | None = None
+    admit_modern: Callable[[Call], None] | None = None
     without_session: bool = False
     opens_session: bool = False
     listens: bool = False
@@ -38,7 +40,7 @@ METHODS: Mapping[str, Method] = {
     "logging/setLevel": Method(lifecycle.set_level, modern=False),
     "server/discover": Method(lifecycle.discover, legacy=False),
     "tools/list": Method(tools.list_tools),
-    "tools/call": Method(tools.call_tool, mirrored="name"),
+    "tools/call": Method(tools.call_tool, mirrored="name", admit_modern=tools.admit_modern),
     "prompts/list": Method(prompts.list_prompts),
     "prompts/get": Method(prompts.get_prompt, mirrored="name"),
     "resources/list": Method(resources.list_resources),

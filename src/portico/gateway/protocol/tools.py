@@ -22,6 +22,14 @@ async def list_tools(call: Call) -> bytes:
     return page + cache_hints(call)
 
 
+def admit_modern(call: Call) -> None:
+    """What a modern client has to mend before its call begins; found later, a stream would already say 200."""
+    name, arguments = call.params.name, call.params.arguments
+    entry = call.endpoint.catalog.tools.get(name) if isinstance(name, str) else None
+    if entry is not None and entry.mirrors:
+        check_mirrors(call, entry, arguments if arguments else {})
+
+
 async def call_tool(call: Call) -> bytes:
     """Validate, call, and splice what came back into the result (specification 2026-07-28, server/tools)."""
     params = call.params
@@ -31,8 +39,6 @@ async def call_tool(call: Call) -> bytes:
         raise RpcError(errors.INVALID_PARAMS, f"Unknown tool: {name[:128]}.{suggestion(name, _names(call))}")
     call.name = name
     arguments = params.arguments if params.arguments else {}
-    if call.modern and entry.mirrors:
-        check_mirrors(call, entry, arguments)
     if entry.fill is not None:
         arguments = entry.fill(arguments)
     refusal = validate(entry, arguments)

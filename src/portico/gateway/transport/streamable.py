@@ -311,6 +311,8 @@ def _open_modern(call: Call, message: Message, request: Request) -> Method:
     method = find_method(call.method, modern=True)
     if method.mirrored is not None:
         check_mirrors(call, request, method.mirrored)
+    if method.admit_modern is not None:
+        method.admit_modern(call)
     return method
 
 
