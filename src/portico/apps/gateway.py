@@ -20,7 +20,7 @@ from typing import Any
 
 import uvloop
 
-from portico.apps.server import listen
+from portico.apps.sockets import listen
 from portico.apps.worker import Place, Worker
 from portico.settings import Resolved, Settings
 

@@ -15,12 +15,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from portico.apps.server import Server, listen_unix
+from portico.apps.sockets import listen_unix
 from portico.gateway.entry import Entry
 from portico.gateway.ingress.admin import Admin
-from portico.gateway.ingress.asgi import GatewayApp
 from portico.gateway.ingress.heads import TrustedProxies
-from portico.gateway.ingress.peers import PeerApp, PeerHandler, Peers
+from portico.gateway.ingress.listener import Listener, Patience
+from portico.gateway.ingress.peers import PeerCallers, PeerHandler, Peers
 from portico.gateway.origin import HostRules
 from portico.gateway.protocol.progress import Progress
 from portico.gateway.protocol.subscriptions import Subscriptions
@@ -110,7 +110,7 @@ class Worker:
             shared.next_id,
             settings.public_url.rstrip("/") or None,
         )
-        self.app = GatewayApp(self.entry, TrustedProxies(settings.trusted_proxy), settings.max_body)
+        self.public = Listener(self.entry, TrustedProxies(settings.trusted_proxy), settings.max_body, Patience())
         self._gauges()
 
     async def run(self, started: Callable[[], None] = lambda: None) -> None:
@@ -126,47 +126,50 @@ class Worker:
         """Serve until `stop` is set, then drain. It leaves the process's signals alone."""
         loop = asyncio.get_running_loop()
         await self.reload()
-        servers = self._servers()
-        tasks = [server.begin() for server in servers]
-        tasks += [loop.create_task(self._sweep()), loop.create_task(self.reloader.run())]
+        listeners = await self._listen()
+        tasks = [loop.create_task(self._sweep()), loop.create_task(self.reloader.run())]
         started()
         await asyncio.wait([loop.create_task(stop.wait()), *tasks], return_when=asyncio.FIRST_COMPLETED)
-        await self._drain(servers)
+        await self._drain(listeners)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _servers(self) -> list[Server]:
-        servers = [Server(self.app, self._place.public)]
+    async def _listen(self) -> list[Listener]:
+        """Open the public listener and, where they are wanted, those for the operator and for peers."""
+        listeners = [self.public]
+        sockets = [self._place.public]
         if self._place.admin is not None:
             admin = Admin(self.peers, self._answer, self.settings.admin_token or None)
-            servers.append(Server(GatewayApp(admin, TrustedProxies(())), self._place.admin))
+            listeners.append(Listener(admin, TrustedProxies(()), self.settings.max_body, Patience()))
+            sockets.append(self._place.admin)
         if self._place.peers is not None:
             handler = PeerHandler(self.entry.handle, {name: self._question(name) for name in self._questions()})
-            app = PeerApp(handler, TrustedProxies(()), self.settings.max_body)
-            servers.append(Server(app, listen_unix(self._place.peers / f"{self.name}.sock")))
-        return servers
+            listeners.append(Listener(handler, PeerCallers(), self.settings.max_body, Patience()))
+            sockets.append(listen_unix(self._place.peers / f"{self.name}.sock"))
+        for listener, opened in zip(listeners, sockets, strict=True):
+            await listener.begin(opened)
+        return listeners
 
     async def reload(self) -> dict[str, Any]:
         """Load the store now and report; a store that cannot be read is a report too."""
         try:
-            async with asyncio.timeout(RELOAD_PATIENCE):
-                report = await self.reloader.reload()
+            report = await asyncio.wait_for(self.reloader.reload(), RELOAD_PATIENCE)
         except Exception as error:
             log.exception("The reload failed; what was loaded last goes on serving.")
             return {"revision": self.live.current.revision, "endpoints": [], "problems": [str(error)], "failed": True}
         self._redactor.learn(value for mine in (await self._secrets.read()).values() for value in mine.values())
         return {**asdict(report), "failed": False}
 
-    async def _drain(self, servers: list[Server]) -> None:
+    async def _drain(self, listeners: list[Listener]) -> None:
         """Say so, end what idles, wait for what works, then leave."""
         self.entry.draining = True
-        log.info("Shutting down: %d requests under way, %d streams open.", self.app.in_flight, len(self.streams))
+        log.info("Shutting down: %d requests under way, %d streams open.", self.public.in_flight, len(self.streams))
         self.subscriptions.end()
         await self._calls_finish()
         self.sessions.close()
         self.streams.close()
-        await asyncio.gather(*(server.end(self.settings.drain) for server in servers))
+        await asyncio.gather(*(listener.end(self.settings.drain) for listener in listeners))
         await self.client.aclose()
         self._access_log.flush()
         if self._place.peers is not None:
@@ -231,7 +234,7 @@ class Worker:
         gauge("portico_streams", lambda: len(self.streams))
         gauge("portico_sessions", lambda: len(self.sessions))
         gauge("portico_subscriptions", lambda: len(self.subscriptions))
-        gauge("portico_in_flight", lambda: self.app.in_flight)
+        gauge("portico_in_flight", lambda: self.public.in_flight)
         gauge("portico_endpoints", lambda: len(self.live.current.endpoints))
         gauge("portico_problem_documents", lambda: self.live.current.broken)
         gauge("portico_reloads", lambda: self.reloader.reloads)

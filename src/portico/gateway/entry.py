@@ -43,12 +43,12 @@ class Entry:
         route = snapshot.table.get(request.path)
         reply = await self._answer(request, route)
         if reply.status >= 400 and reply.headers[:1] != (JSON,):
-            self._refused(request, reply)
+            reply = self._refused(request, reply)
         origin = request.headers.get(b"origin")
         if origin is not None and route is not None and request.method != "OPTIONS":
             cors = route.endpoint.cors
             if cors is not None and cors.allows(origin.decode("latin-1")):
-                reply.with_headers(cors_headers(cors, origin))
+                return reply.with_headers(cors_headers(cors, origin))
         return reply
 
     async def _answer(self, request: Request, route: Route | None) -> Reply:
@@ -96,12 +96,12 @@ class Entry:
         base = self._public_url or f"{request.scheme}://{request.host.decode('latin-1')}"
         return endpoint_page(endpoint, base)
 
-    def _refused(self, request: Request, reply: Reply) -> None:
+    def _refused(self, request: Request, reply: Reply) -> Reply:
         call_id = self._next_id()
         why = reply.body.decode("utf-8", "replace").strip()
         path = request.path.decode("latin-1")
         self._observer.refused(call_id, request.address, request.method, path, reply.status, why)
-        reply.with_headers(((b"x-portico-call", call_id.encode()),))
+        return reply.with_headers(((b"x-portico-call", call_id.encode()),))
 
 
 def _wants_page(request: Request) -> bool:

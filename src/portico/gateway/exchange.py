@@ -96,8 +96,8 @@ class Reply:
         self.stream = stream
 
     def with_headers(self, more: tuple[tuple[bytes, bytes], ...]) -> Reply:
-        self.headers = (*self.headers, *more)
-        return self
+        """A reply like this one that says more."""
+        return Reply(self.status, self.body, (*self.headers, *more), self.stream)
 
 
 JSON = (b"content-type", b"application/json")

@@ -1,14 +1,15 @@
-"""Every route and every stream under any ASGI server."""
+"""Every route and every stream under any ASGI server. What http1.py does without one is done here by the book."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Protocol
+from typing import Any
 
 from portico.gateway.exchange import Headers, Reply, Request, Stream, text_reply
-from portico.gateway.ingress.heads import BadHead, TrustedProxies, check_path, unique_headers
+from portico.gateway.ingress.heads import BadHead, check_path, unique_headers
+from portico.gateway.ingress.http1 import Callers, Handler
 
 log = logging.getLogger("portico.ingress")
 
@@ -22,16 +23,12 @@ MOST_UNREAD = 1024 * 1024
 SLOW_READER = 30.0
 
 
-class Handler(Protocol):
-    async def handle(self, request: Request) -> Reply: ...
-
-
 class GatewayApp:
     """The public listener. `in_flight` counts requests that have not been answered, streams not included."""
 
-    def __init__(self, handler: Handler, proxies: TrustedProxies, most_body: int = MOST_BODY) -> None:
+    def __init__(self, handler: Handler, callers: Callers, most_body: int = MOST_BODY) -> None:
         self._handler = handler
-        self._proxies = proxies
+        self._callers = callers
         self._most_body = most_body
         self.in_flight = 0
 
@@ -75,7 +72,9 @@ class GatewayApp:
         headers = unique_headers(list(scope["headers"]))
         path, query = scope.get("raw_path") or scope["path"].encode(), scope["query_string"]
         check_path(path, query)
-        address, scheme, handed_over = self._client(scope, headers)
+        client = scope.get("client")
+        peer = client[0] if client else ""
+        address, scheme, handed_over = self._callers.client(peer, scope.get("scheme", "http"), headers)
         return Request(
             scope["method"],
             path,
@@ -86,11 +85,6 @@ class GatewayApp:
             scheme=scheme,
             handed_over=handed_over,
         )
-
-    def _client(self, scope: Scope, headers: Headers) -> tuple[str, str, bool]:
-        client = scope.get("client")
-        address, scheme = self._proxies.client(client[0] if client else "", scope.get("scheme", "http"), headers)
-        return address, scheme, False
 
     async def _handle(self, request: Request) -> Reply:
         try:

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from portico.gateway.exchange import Headers
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-_MOST_HEADERS = 100
-_MOST_BYTES = 32 * 1024
-_MOST_PATH = 8 * 1024
+MOST_HEADERS = 100
+MOST_BYTES = 32 * 1024
+MOST_PATH = 8 * 1024
 
 
 class BadHead(Exception):
@@ -22,39 +22,38 @@ class BadHead(Exception):
         self.message = message
 
 
+# Fields that are lists, so that several lines say what one would (RFC 9110, section 5.3); and extensions, which are
+# for whoever reads them to judge.
+_LISTS = (b"accept", b"cache-control", b"cookie", b"forwarded", b"via", b"x-", b"te", b"baggage", b"tracestate")
+
+
 def unique_headers(pairs: list[tuple[bytes, bytes]]) -> Headers:
-    """Headers by lower-case name, or BadHead. Lists that were sent in several lines are joined; what must be one and
-    is there twice is refused, so that nobody in front of us can have read the other one."""
+    """Headers by lower-case name, or BadHead."""
     headers = dict(pairs)
-    if len(pairs) > _MOST_HEADERS:
-        raise BadHead(431, f"A request has at most {_MOST_HEADERS} headers.")
-    if sum(len(name) + len(value) for name, value in pairs) > _MOST_BYTES:
-        raise BadHead(431, f"The headers are larger than {_MOST_BYTES} bytes.")
+    if len(pairs) > MOST_HEADERS:
+        raise BadHead(431, f"A request has at most {MOST_HEADERS} headers.")
+    if sum(len(name) + len(value) for name, value in pairs) > MOST_BYTES:
+        raise BadHead(431, f"The headers are larger than {MOST_BYTES} bytes.")
     if len(headers) != len(pairs):
-        headers = _join(pairs)
+        headers = {}
+        for name, value in pairs:
+            headers[name] = join_header(name, headers[name], value) if name in headers else value
     if b"host" not in headers:
         raise BadHead(400, "The Host header is missing.")
     return headers
 
 
-_LISTS = (b"accept", b"accept-", b"cache-control", b"cookie", b"forwarded", b"via", b"x-", b"access-control-", b"te")
-
-
-def _join(pairs: list[tuple[bytes, bytes]]) -> Headers:
-    headers: Headers = {}
-    for name, value in pairs:
-        if name not in headers:
-            headers[name] = value
-        elif name.startswith(_LISTS):
-            headers[name] += (b"; " if name == b"cookie" else b", ") + value
-        else:
-            raise BadHead(400, f"The header {name.decode('latin-1')[:64]} is there twice.")
-    return headers
+def join_header(name: bytes, first: bytes, second: bytes) -> bytes:
+    """Two lines of one header as one, or BadHead: of what must be one, somebody in front of us may have read the
+    other."""
+    if not name.startswith(_LISTS):
+        raise BadHead(400, f"The header {name.decode('latin-1')[:64]} is there twice.")
+    return first + (b"; " if name == b"cookie" else b", ") + second
 
 
 def check_path(raw: bytes, query: bytes) -> None:
-    if len(raw) + len(query) > _MOST_PATH:
-        raise BadHead(414, f"The URL is longer than {_MOST_PATH} bytes.")
+    if len(raw) + len(query) > MOST_PATH:
+        raise BadHead(414, f"The URL is longer than {MOST_PATH} bytes.")
 
 
 class TrustedProxies:
@@ -63,10 +62,11 @@ class TrustedProxies:
     def __init__(self, networks: Iterable[str]) -> None:
         self._networks: list[Network] = [ipaddress.ip_network(text, strict=False) for text in networks]
 
-    def client(self, peer: str, scheme: str, headers: Headers) -> tuple[str, str]:
-        """Address and scheme of the client: the last hop of `X-Forwarded-For` that is not a trusted proxy."""
+    def client(self, peer: str, scheme: str, headers: Headers) -> tuple[str, str, bool]:
+        """Address and scheme of the client: the last hop of `X-Forwarded-For` that is not a trusted proxy. The last
+        value says that no other worker handed the request over."""
         if not self._networks or not self._trusts(peer):
-            return peer, scheme
+            return peer, scheme, False
         address = peer
         hops = headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")
         for hop in reversed([hop.strip() for hop in hops if hop.strip()]):
@@ -76,7 +76,7 @@ class TrustedProxies:
             if not self._trusts(hop):
                 break
         proto = headers.get(b"x-forwarded-proto", b"").decode("latin-1").strip().lower()
-        return address, proto if proto in ("http", "https") else scheme
+        return address, proto if proto in ("http", "https") else scheme, False
 
     def _trusts(self, text: str) -> bool:
         address = _parse(text)

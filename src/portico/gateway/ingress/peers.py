@@ -15,7 +15,6 @@ from urllib.parse import quote
 import msgspec
 
 from portico.gateway.exchange import JSON, Headers, Outlet, Reply, Request, text_reply
-from portico.gateway.ingress.asgi import GatewayApp, Scope
 from portico.net.errors import NetError
 from portico.net.http_client import HttpClient
 from portico.net.origin import Origin
@@ -109,18 +108,17 @@ class Relay:
         outlet.close()
 
 
-class PeerApp(GatewayApp):
-    """The listener for peers: requests that they hand over, and their questions."""
+class PeerCallers:
+    """Whom a request that a peer hands over comes from: the peer says so."""
 
-    def __init__(self, app_handler: PeerHandler, proxies: object, most_body: int) -> None:
-        super().__init__(app_handler, proxies, most_body)  # type: ignore[arg-type]
-
-    def _client(self, scope: Scope, headers: Headers) -> tuple[str, str, bool]:
+    def client(self, peer: str, scheme: str, headers: Headers) -> tuple[str, str, bool]:
         address = headers.pop(_ADDRESS, b"").decode("latin-1")
         return address, headers.pop(_SCHEME, b"http").decode("latin-1"), True
 
 
 class PeerHandler:
+    """The listener for peers: requests that they hand over, and their questions."""
+
     def __init__(self, handle: Callable[[Request], Awaitable[Reply]], questions: Questions) -> None:
         self._handle = handle
         self._questions = questions

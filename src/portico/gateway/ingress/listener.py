@@ -1,0 +1,95 @@
+"""A listening socket and its connections: limits of patience, and an end in order."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from dataclasses import dataclass
+from email.utils import formatdate
+from time import monotonic
+
+from portico.gateway.ingress.http1 import Callers, Connection, Handler
+
+SWEEP = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds, and bytes for `unread`; see http1.Patience."""
+
+    first_byte: float = 5.0
+    head: float = 10.0
+    body: float = 30.0
+    body_idle: float = 10.0
+    idle: float = 75.0
+    reader: float = 30.0
+    unread: int = 1024 * 1024
+
+
+class Listener:
+    """`in_flight` counts requests that have not been answered, streams not included."""
+
+    def __init__(
+        self, handler: Handler, callers: Callers, max_body: int, limits: Patience, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self.handler = handler
+        self.callers = callers
+        self.max_body = max_body
+        self.limits = limits
+        self.scheme = "https" if tls is not None else "http"
+        self.in_flight = 0
+        self.draining = False
+        self.now = monotonic()
+        self.date = _date()
+        self._tls = tls
+        self._connections: set[Connection] = set()
+        self._server: asyncio.Server | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._empty: asyncio.Event | None = None
+
+    def __len__(self) -> int:
+        return len(self._connections)
+
+    async def begin(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        make = loop.create_unix_server if listener.family == socket.AF_UNIX else loop.create_server
+        self._server = await make(self._connect, sock=listener, ssl=self._tls)
+        self._sweep()
+
+    async def end(self, patience: float) -> None:
+        """Accept no more, let what is under way finish for `patience` seconds, then cut."""
+        self.draining = True
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._connections):
+            connection.finish()
+        if self._connections:
+            self._empty = asyncio.Event()
+            await asyncio.wait([asyncio.ensure_future(self._empty.wait())], timeout=patience)
+        for connection in list(self._connections):
+            connection.abort()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+
+    def forget(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        if self._empty is not None and not self._connections:
+            self._empty.set()
+
+    def _connect(self) -> Connection:
+        connection = Connection(self)
+        self._connections.add(connection)
+        return connection
+
+    def _sweep(self) -> None:
+        """One clock for all connections: what has run out of patience is told so."""
+        self.now = now = monotonic()
+        self.date = _date()
+        for connection in [each for each in self._connections if each.expires <= now]:
+            connection.expire()
+        self._sweeper = asyncio.get_running_loop().call_later(SWEEP, self._sweep)
+
+
+def _date() -> bytes:
+    return b"date: %b\r\n" % formatdate(usegmt=True).encode()
