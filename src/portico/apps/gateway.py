@@ -23,14 +23,17 @@ import uvloop
 from portico.apps.sockets import listen
 from portico.apps.worker import Place, Worker
 from portico.settings import Resolved, Settings
+from portico.store.open import open_store
 
 RESTART_PAUSE = 0.2
 RESTART_MOST = 5.0
 
 
 def run(resolved: Resolved) -> int:
-    """Serve until told to stop; returns the exit code. OSError when an address cannot be listened on."""
+    """Serve until told to stop; returns the exit code. StoreError or OSError when it cannot even begin."""
     settings = resolved.settings
+    # Opened for its judgement alone: what no worker could open should be said once, not by each of them for ever.
+    open_store(settings.store)
     public = listen(settings.host, settings.port)
     address = settings.admin_address
     admin = listen(*address) if address is not None else None
@@ -126,6 +129,9 @@ class Supervisor:
 
     def _end(self) -> int:
         self._signal(signal.SIGTERM)
+        # Open here, they would go on taking connections that no worker accepts any more.
+        for listener in self._listeners:
+            listener.close()
         until = time.monotonic() + self._resolved.settings.drain + 10
         for worker in self._workers.values():
             try:
@@ -162,7 +168,9 @@ def _worker_main() -> int:
 
 
 def _end_with_parent(end: Callable[[], None]) -> None:
-    sys.stdin.buffer.read()
+    # Not through sys.stdin, whose lock this thread would still hold when the interpreter ends.
+    while os.read(0, 4096):
+        pass
     end()
 
 
