@@ -216,9 +216,13 @@ class Connection(asyncio.Protocol):
         headers = self._headers
         if self._bad is None:
             self._bad = self._judge_head(headers)
-        if self._bad is None and b"expect" in headers and headers[b"expect"].lower() == b"100-continue":
-            self._write(_CONTINUE)
-        if self._step is None and self._stream is None:
+        if self._step is None and self._stream is None and not self._queue:
+            if self._bad is not None:
+                # A client may wait for this answer before it sends the body.
+                self._reject(self._bad)
+                return
+            if headers.get(b"expect", b"").lower() == b"100-continue":
+                self._write(_CONTINUE)
             limits, now = self._home.limits, self._home.now
             self._body_until = now + limits.body
             self.expires = min(self._body_until, now + limits.body_idle)
