@@ -62,7 +62,9 @@ def _case(name: str) -> Callable[[Scope, Any], str]:
 
 
 def trim(scope: Scope, value: Any, characters: Any = None) -> str:
-    return _text(scope, value, "trim").strip(characters if type(characters) is str else None)
+    if characters is not None and len(_text(scope, characters, "trim")) > 100:
+        raise RenderError("the filter `trim` takes at most 100 characters")
+    return _text(scope, value, "trim").strip(characters)
 
 
 def replace(scope: Scope, value: Any, old: Any, new: Any) -> str:

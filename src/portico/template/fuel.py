@@ -11,7 +11,7 @@ from typing import Any
 from portico.template.errors import RenderError
 
 FUEL = "%fuel"
-UNITS = 500_000
+UNITS = 250_000
 MAX_SOURCE = 65_536
 MAX_OUTPUT = 1_048_576
 MAX_DEPTH = 64

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from portico.template import encode
-from portico.template.errors import TemplateError
-from portico.template.expression import Evaluate, Expressions, Node, present
+from portico.template.errors import RenderError, TemplateError
+from portico.template.expression import Expressions
 from portico.template.fuel import fuelled, spend_output, weigh
+from portico.template.node import Evaluate, Node, present
 from portico.template.scan import Piece, scan
 from portico.template.value import MISSING
 
@@ -33,7 +34,7 @@ def reads_of(nodes: list[Node]) -> frozenset[tuple[str, ...]]:
 
 
 def needs_fuel(nodes: list[Node]) -> bool:
-    return any(node.path is None for node in nodes)
+    return any(not node.is_input for node in nodes)
 
 
 def with_fuel(nodes: list[Node], render: Evaluate) -> Evaluate:
@@ -43,10 +44,25 @@ def with_fuel(nodes: list[Node], render: Evaluate) -> Evaluate:
 
 def checked(node: Node) -> Evaluate:
     """The node's value, paid for: what an expression built may be larger than what it was built from."""
-    if node.path is not None:
+    if node.is_input and node.path and node.path[0] == "secrets":
+        return _required(node)
+    if node.is_input:
         return node.evaluate
     inner = node.evaluate
     return lambda scope: weigh(scope, inner(scope))
+
+
+def _required(node: Node) -> Evaluate:
+    """A secret that is not there must not quietly leave a credential out."""
+    value, name = node.evaluate, node.name
+
+    def render(scope: Any) -> Any:
+        found = value(scope)
+        if found is MISSING:
+            raise RenderError(f"there is no secret {name}")
+        return found
+
+    return render
 
 
 def nodes_of(pieces: list[Piece], language: Expressions) -> list[str | Node]:

@@ -12,14 +12,15 @@ import msgspec
 
 from portico.template import encode
 from portico.template.errors import RenderError, TemplateError
-from portico.template.expression import Evaluate, Expressions, Node, Parser, present
-from portico.template.fuel import fuelled, spend, spend_output
+from portico.template.expression import Expressions, Parser
+from portico.template.fuel import fuelled, spend_output
+from portico.template.node import Evaluate, Node, present
 from portico.template.scan import Piece, Token, scan
+from portico.template.statements import Body, Step, chosen, repeated
 from portico.template.template import Bound, Template, checked, reads_of
-from portico.template.value import MISSING, json_of, kind_of, text_of
+from portico.template.value import json_of, text_of
 
 Encoding = Literal["json", "xml", "form", "text"]
-Step = Callable[[dict[str, Any], list[str]], None]
 
 MAX_BLOCKS = 20
 _STATEMENTS = "the statements are if/elif/else/endif, for/else/endfor, set and raw/endraw"
@@ -63,17 +64,6 @@ def blocks(pieces: list[Piece], language: Expressions, encoding: Encoding, nodes
     return render
 
 
-class _Body:
-    """What stands between two statements: its steps, its weight, and the local names that it sets."""
-
-    __slots__ = ("sets", "steps", "weight")
-
-    def __init__(self) -> None:
-        self.steps: list[Step] = []
-        self.weight = 1
-        self.sets: set[str] = set()
-
-
 class _Blocks:
     def __init__(self, pieces: list[Piece], language: Expressions, encoding: Encoding, nodes: list[Node]) -> None:
         self.pieces = pieces
@@ -85,9 +75,9 @@ class _Blocks:
         self.depth = 0
         self.statement: tuple[Parser, Token] | None = None
 
-    def body(self, until: tuple[str, ...]) -> _Body:
+    def body(self, until: tuple[str, ...]) -> Body:
         """Everything up to one of the named statements, which is then `self.statement`."""
-        made = _Body()
+        made = Body()
         self.depth += 1
         if self.depth > MAX_BLOCKS:
             raise TemplateError("statements are nested too deeply", "make the template flatter", self._offset())
@@ -109,7 +99,7 @@ class _Blocks:
     def _offset(self) -> int:
         return self.pieces[min(self.at, len(self.pieces) - 1)].offset
 
-    def _literal(self, text: str, made: _Body) -> None:
+    def _literal(self, text: str, made: Body) -> None:
         if self.encoding == "json":
             self.quoted = _quoted_after(text, self.quoted)
         size = len(text)
@@ -120,7 +110,7 @@ class _Blocks:
 
         made.steps.append(step)
 
-    def _expression(self, piece: Piece, made: _Body) -> None:
+    def _expression(self, piece: Piece, made: Body) -> None:
         node = self.language.compile(piece.text, piece.offset)
         self.nodes.append(node)
         value, name, written = checked(node), node.name, self._encoder()
@@ -142,7 +132,7 @@ class _Blocks:
             return lambda value, name: encode.component(encode.scalar(value, name))
         return lambda value, name: text_of(value)
 
-    def _ends(self, piece: Piece, until: tuple[str, ...], made: _Body) -> bool:
+    def _ends(self, piece: Piece, until: tuple[str, ...], made: Body) -> bool:
         parser = self.language.parser(piece.text, piece.offset)
         word = parser.take()
         if word.text in until:
@@ -181,7 +171,7 @@ class _Blocks:
         ended, self.quoted = self.quoted, before
         return ended
 
-    def _if(self, parser: Parser, made: _Body) -> None:
+    def _if(self, parser: Parser, made: Body) -> None:
         before, after, word = self.quoted, None, parser.token
         branches: list[tuple[Evaluate, list[Step]]] = []
         ending = last = "if"
@@ -204,32 +194,32 @@ class _Blocks:
                 self._branch(before, after, word)
         self.language.locals |= made.sets
         self.quoted = bool(after)
-        made.steps.append(_chosen(branches))
+        made.steps.append(chosen(branches))
 
-    def _for(self, parser: Parser, made: _Body) -> None:
+    def _for(self, parser: Parser, made: Body) -> None:
         names = [self._local(parser)]
         while parser.accept(","):
             names.append(self._local(parser))
         parser.expect("in")
-        node, condition = parser._either(), None
+        node, condition = parser.condition(), None
         self.nodes.append(node)
         outer, before = set(self.language.locals), self.quoted
         self.language.locals |= {*names, "loop"}
         if parser.accept("if"):
-            condition = parser._either().evaluate
+            condition = parser.condition().evaluate
         parser.finish()
         body = self.body(("else", "endfor"))
         assert self.statement is not None
         word = self.statement[1]
         self._branch(before, before, word)
         self.language.locals = outer
-        otherwise = self.body(("endfor",)) if word.text == "else" else _Body()
+        otherwise = self.body(("endfor",)) if word.text == "else" else Body()
         self._branch(before, before, word)
         self.language.locals = outer
         made.weight += body.weight + otherwise.weight
-        made.steps.append(_repeated(checked(node), node.name, names, condition, body, otherwise.steps))
+        made.steps.append(repeated(checked(node), node.name, names, condition, body, otherwise.steps))
 
-    def _set(self, parser: Parser, made: _Body) -> None:
+    def _set(self, parser: Parser, made: Body) -> None:
         name = self._local(parser)
         parser.expect("=")
         node = self._parsed(parser)
@@ -242,82 +232,6 @@ class _Blocks:
             scope[name] = value(scope)
 
         made.steps.append(step)
-
-
-def _chosen(branches: list[tuple[Evaluate, list[Step]]]) -> Step:
-    def step(scope: dict[str, Any], out: list[str]) -> None:
-        for condition, steps in branches:
-            if condition(scope):
-                for inner in steps:
-                    inner(scope, out)
-                return
-
-    return step
-
-
-def _repeated(
-    items: Evaluate, name: str, names: list[str], condition: Evaluate | None, body: _Body, otherwise: list[Step]
-) -> Step:
-    hidden = {*names, "loop", *body.sets}
-    weight = body.weight
-
-    def step(scope: dict[str, Any], out: list[str]) -> None:
-        outer = {key: scope[key] for key in hidden if key in scope}
-        chosen = _items(scope, items(scope), name, names, condition, weight)
-        for index, item in enumerate(chosen):
-            spend(scope, weight)
-            for key in body.sets:
-                scope.pop(key, None)
-            scope.update({key: outer[key] for key in body.sets if key in outer})
-            scope.update(item)
-            scope["loop"] = _loop(index, len(chosen))
-            for inner in body.steps:
-                inner(scope, out)
-        for key in hidden:
-            scope.pop(key, None)
-        scope.update(outer)
-        if not chosen:
-            for inner in otherwise:
-                inner(scope, out)
-
-    return step
-
-
-def _loop(index: int, length: int) -> dict[str, Any]:
-    return {
-        "index": index + 1,
-        "index0": index,
-        "revindex": length - index,
-        "first": index == 0,
-        "last": index == length - 1,
-        "length": length,
-    }
-
-
-def _items(
-    scope: dict[str, Any], value: Any, name: str, names: list[str], condition: Evaluate | None, weight: int
-) -> list[dict[str, Any]]:
-    """The local names of each turn. An object gives its keys, as in Jinja; nothing gives no turns."""
-    if value is MISSING or value is None:
-        return []
-    if not isinstance(value, list | dict):
-        raise RenderError(f"{name} is {kind_of(value)}, and `for` needs a list")
-    spend(scope, len(value))
-    turns = []
-    for item in value:
-        if len(names) == 1:
-            turn = {names[0]: item}
-        elif isinstance(item, list) and len(item) == len(names):
-            turn = dict(zip(names, item, strict=True))
-        else:
-            raise RenderError(f"{name} does not hold lists of {len(names)} values")
-        if condition is not None:
-            spend(scope, 1)
-            scope.update(turn)
-            if not condition(scope):
-                continue
-        turns.append(turn)
-    return turns
 
 
 def _quoted_after(text: str, quoted: bool) -> bool:

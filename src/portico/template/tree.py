@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from portico.template.errors import TemplateError
-from portico.template.expression import Evaluate, Expressions, Node
+from portico.template.expression import Expressions
 from portico.template.fuel import MAX_DEPTH
-from portico.template.scan import scan
+from portico.template.node import Evaluate, Node
+from portico.template.scan import Piece, scan
 from portico.template.template import Bound, Template, checked, joined, nodes_of, reads_of, with_fuel
 from portico.template.text import blocks
 from portico.template.value import MISSING, text_of
@@ -62,13 +63,20 @@ def _string(value: str, language: Expressions, nodes: list[Node]) -> Evaluate | 
     if all(piece.kind == "literal" for piece in pieces):
         return _Constant("".join(piece.text for piece in pieces))
     if any(piece.kind == "statement" for piece in pieces):
-        return blocks(pieces, language, "text", nodes)
+        return _text(pieces, language, nodes)
     parts = nodes_of(pieces, language)
     found = [part for part in parts if isinstance(part, Node)]
     nodes.extend(found)
     if len(parts) == 1:
         return checked(found[0])
     return joined(parts, lambda item, name: text_of(item))
+
+
+def _text(pieces: list[Piece], language: Expressions, nodes: list[Node]) -> Evaluate:
+    """A string with statements: the names that it sets are its own, the fuel is that of the whole tree."""
+    render = blocks(pieces, Expressions(language.roots, language.bound), "text", nodes)
+    nodes.append(Node(render, frozenset(), 0))
+    return lambda scope: render(dict(scope))
 
 
 def _object(

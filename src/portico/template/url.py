@@ -13,8 +13,9 @@ from urllib.parse import quote, unquote
 
 from portico.template import encode
 from portico.template.errors import RenderError, TemplateError
-from portico.template.expression import Evaluate, Expressions, Node, present
+from portico.template.expression import Expressions
 from portico.template.fuel import MAX_SOURCE
+from portico.template.node import Evaluate, Node, present
 from portico.template.scan import scan
 from portico.template.template import Bound, Template, checked, nodes_of, reads_of, with_fuel
 from portico.template.value import text_of
@@ -23,7 +24,7 @@ STATIC = frozenset({"values", "secrets"})
 _SCHEME = re.compile(r"https?://", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"\{([^{}/?#\s]+)\}")
 _BASE = re.compile(
-    r"(?P<origin>https?://(?:\[[0-9a-f:.]+\]|[^/?#\\@:\[\]%\s\x00-\x1f\x7f]+)(?::\d{1,5})?)"
+    r"(?P<origin>https?://(?:\[[0-9a-f:.]+\]|[^/?#\\@:\[\]%{}<>\x22^`|\s\x00-\x1f\x7f]+)(?::\d{1,5})?)"
     r"(?P<prefix>/[^?#\\\s\x00-\x1f\x7f]*)?",
     re.IGNORECASE,
 )

@@ -43,7 +43,10 @@ class HttpTool:
     async def call(
         self, arguments: dict[str, Any], request: Mapping[str, Any], session: str | None, deadline: float
     ) -> Shaped:
-        """`deadline` is a point of the monotonic clock, which is the event loop's. Needs no task: it may be stepped until it has to wait."""
+        """`deadline` is a point of the monotonic clock, which is the event loop's.
+
+        Needs no task and no running loop: it may be stepped until it has to wait.
+        """
         plan = self._request
         scope = {"args": arguments, "request": request, "session": {"id": session}}
         try:

@@ -35,6 +35,8 @@ class Select:
     def of(self, value: Any) -> Any:
         try:
             return weigh(fuelled({}), self._search.search(value))
+        except RenderError:
+            raise RenderError("`select` makes too much of the answer") from None
         except (JMESPathError, TypeError, ValueError, ArithmeticError, RecursionError, AttributeError):
             raise RenderError("`select` does not fit the answer") from None
 
