@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import math
 import os
 import secrets
 import signal
@@ -34,19 +36,23 @@ from portico.gateway.transport.legacy_sse import LegacySse
 from portico.gateway.transport.streamable import StreamableHttp
 from portico.net.egress import Egress
 from portico.net.http_client import HttpClient
+from portico.net.limits import ClientLimits
 from portico.observe.access_log import AccessLog
 from portico.observe.calls import CallObserver
-from portico.observe.logs import set_up
+from portico.observe.logs import Redactor, set_up
 from portico.observe.metrics import Figures
 from portico.settings import Settings
 from portico.store.open import open_store
-from portico.store.secrets import SecretFiles
+from portico.store.secrets import SecretFiles, Secrets
 
 log = logging.getLogger("portico")
 
 SWEEP = 0.25
 KEEP_ALIVE = 20.0
 RELOAD_PATIENCE = 20.0
+# A stream that is handed over keeps its connection, so there may be as many as there are streams. How long an answer
+# may take is the owner's business: whoever hands a request over waits for as long as it works.
+PEER_LIMITS = ClientLimits(connections=20_000, first_byte=math.inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +80,17 @@ class Worker:
         self._access_log = AccessLog(settings.log if settings.access_log else "off", sys.stdout.buffer)
         self.figures = Figures()
         observer = CallObserver(self._access_log, self.figures)
-        self._secrets = SecretFiles(Path(settings.secrets) if settings.secrets else None, environment_secrets)
+        secret_files = SecretFiles(Path(settings.secrets) if settings.secrets else None, environment_secrets)
         self.sessions = Sessions(self.name, place.key, SessionLimits(idle=settings.session_idle), self._clock)
         self.streams = OpenStreams()
         self.subscriptions = Subscriptions(self.sessions)
         self.progress = Progress(self._clock)
         # Among peers on one machine nothing leaves it, so the egress policy has no say there.
-        self.peers = Peers(self.name, place.peers, self.client, self._clock)
+        self._peer_client = HttpClient(Egress.parse("any"), PEER_LIMITS)
+        self.peers = Peers(self.name, place.peers, self._peer_client, self._clock)
         self.reloader = Reloader(
             open_store(settings.store),
-            self._secrets,
+            TaughtSecrets(secret_files, self._redactor),
             self.live,
             compiler(self.client),
             self.subscriptions.announce,
@@ -119,13 +126,17 @@ class Worker:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn(self.reloader.reload()))
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn(self.reload()))
         await self.serve(stop, started)
 
     async def serve(self, stop: asyncio.Event, started: Callable[[], None] = lambda: None) -> None:
         """Serve until `stop` is set, then drain. It leaves the process's signals alone."""
         loop = asyncio.get_running_loop()
         await self.reload()
+        # What was loaded stays: the collector need not look at it again, and what calls leave behind has no cycles.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 50)
         listeners = await self._listen()
         tasks = [loop.create_task(self._sweep()), loop.create_task(self.reloader.run())]
         started()
@@ -157,8 +168,12 @@ class Worker:
             report = await asyncio.wait_for(self.reloader.reload(), RELOAD_PATIENCE)
         except Exception as error:
             log.exception("The reload failed; what was loaded last goes on serving.")
-            return {"revision": self.live.current.revision, "endpoints": [], "problems": [str(error)], "failed": True}
-        self._redactor.learn(value for mine in (await self._secrets.read()).values() for value in mine.values())
+            return {
+                "revision": self.live.current.revision,
+                "endpoints": [],
+                "problems": [_words(error)],
+                "failed": True,
+            }
         return {**asdict(report), "failed": False}
 
     async def _drain(self, listeners: list[Listener]) -> None:
@@ -171,6 +186,7 @@ class Worker:
         self.streams.close()
         await asyncio.gather(*(listener.end(self.settings.drain) for listener in listeners))
         await self.client.aclose()
+        await self._peer_client.aclose()
         self._access_log.flush()
         if self._place.peers is not None:
             (self._place.peers / f"{self.name}.sock").unlink(missing_ok=True)
@@ -244,6 +260,28 @@ class Worker:
         task = asyncio.get_running_loop().create_task(work)
         self._shared.tasks.add(task)
         task.add_done_callback(self._shared.tasks.discard)
+
+
+class TaughtSecrets:
+    """The secrets; whenever they are read, what redacts the log learns them first."""
+
+    def __init__(self, source: SecretFiles, redactor: Redactor) -> None:
+        self._source = source
+        self._redactor = redactor
+
+    async def read(self) -> Secrets:
+        secrets = await self._source.read()
+        self._redactor.learn(value for mine in secrets.values() for value in mine.values())
+        return secrets
+
+    async def revision(self) -> str:
+        return await self._source.revision()
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return f"The store and its documents could not be loaded within {RELOAD_PATIENCE:g} s."
+    return str(error)
 
 
 def call_ids(worker: str) -> Callable[[], str]:

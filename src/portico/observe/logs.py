@@ -12,6 +12,7 @@ import msgspec
 from portico.observe.access_log import printable
 
 _LEAST_SECRET = 6
+_plain = logging.Formatter()
 
 
 class Redactor(logging.Filter):
@@ -27,18 +28,22 @@ class Redactor(logging.Filter):
         )
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if self._secrets:
-            text = record.getMessage()
-            for secret in self._secrets:
-                text = text.replace(secret, "(secret)")
-            record.msg, record.args = text, ()
+        record.msg, record.args = self._clean(record.getMessage()), ()
+        if record.exc_info:
+            # The message of an exception is somebody else's text, so a trace is redacted like any line.
+            record.exc_text = self._clean(_plain.formatException(record.exc_info))
         return True
+
+    def _clean(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "(secret)")
+        return text
 
 
 class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         at = time.strftime("%H:%M:%S", time.localtime(record.created))
-        trace = "\n" + self.formatException(record.exc_info) if record.exc_info else ""
+        trace = "\n" + record.exc_text if record.exc_text else ""
         return f"{at} {record.levelname.lower()} {printable(record.getMessage())}{trace}"
 
 
@@ -51,8 +56,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
+        if record.exc_text:
+            line["trace"] = record.exc_text
         return msgspec.json.encode(line).decode()
 
 

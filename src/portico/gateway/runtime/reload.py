@@ -14,7 +14,7 @@ from typing import Protocol
 
 from portico.config.check import Checked, check, check_together
 from portico.config.document import Document
-from portico.config.problem import Problem, Severity
+from portico.config.problem import Problem, Severity, pointer, quoted
 from portico.gateway.routing.endpoint import Endpoint
 from portico.gateway.runtime.compile import Compiled
 from portico.gateway.runtime.live import Live, differences, vanished
@@ -163,23 +163,30 @@ class Reloader:
 
     def _assemble(self, revision: str, prepared: dict[str, Prepared]) -> Snapshot:
         conflicts = check_together([entry.checked for entry in prepared.values() if entry.checked is not None])
+        wanted = {key: None if key in conflicts else entry.compiled for key, entry in prepared.items()}
+        owners: dict[str, str] = {}
         endpoints: dict[str, Endpoint] = {}
         states: list[DocumentState] = []
         good: dict[str, Compiled] = {}
-        for key, entry in prepared.items():
-            against = conflicts.get(key, ())
-            compiled = entry.compiled
-            if against or compiled is None:
+        # Last good versions come first: nobody's new document takes away what another one's clients are using.
+        for key in sorted(prepared, key=lambda key: (wanted[key] is not None, key)):
+            entry, problems = prepared[key], [*prepared[key].problems, *conflicts.get(key, ())]
+            compiled = wanted[key] or self._good.get(key)
+            taken = _taken(compiled, owners)
+            if taken is not None and compiled is entry.compiled:
+                problems.append(_held(entry, taken, owners[taken]))
                 compiled = self._good.get(key)
-            if compiled is not None and not any(prefix in endpoints for prefix in compiled.endpoints):
+                taken = _taken(compiled, owners)
+            if compiled is not None and taken is None:
                 endpoints.update(compiled.endpoints)
+                owners.update(dict.fromkeys(compiled.endpoints, key))
                 good[key] = compiled
             else:
                 compiled = None
             serving = "nothing" if compiled is None else "current" if compiled is entry.compiled else "last good"
-            states.append(_state(key, entry, serving, (*entry.problems, *against), compiled))
+            states.append(_state(key, entry, serving, tuple(problems), compiled))
         self._good = good
-        return Snapshot(revision, endpoints, states)
+        return Snapshot(revision, endpoints, sorted(states, key=lambda state: state.source))
 
     async def _tell(self, before: Snapshot, after: Snapshot) -> None:
         for prefix in vanished(before, after):
@@ -188,6 +195,29 @@ class Reloader:
             for _ in self._announce(prefix, kinds, uris):
                 await asyncio.sleep(0)
         _log(before, after)
+
+
+def _taken(compiled: Compiled | None, owners: Mapping[str, str]) -> str | None:
+    """A prefix of these endpoints that another document is serving."""
+    return next((prefix for prefix in compiled.endpoints if prefix in owners), None) if compiled is not None else None
+
+
+def _held(entry: Prepared, prefix: str, owner: str) -> Problem:
+    assert entry.checked is not None
+    assert entry.document is not None
+    routers = [router.prefix for router in entry.document.routers]
+    path = ("routers", routers.index(prefix), "prefix")
+    line, column = entry.checked.positions.find(path)
+    return Problem(
+        code="duplicate-prefix",
+        severity=Severity.ERROR,
+        message=f"the prefix {quoted(prefix)} is served by the last good version of {owner}",
+        mend="Mend or remove that document, or choose another prefix",
+        pointer=pointer(path),
+        line=line,
+        column=column,
+        source=entry.checked.source,
+    )
 
 
 def _frozen(secrets: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
