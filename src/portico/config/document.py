@@ -217,6 +217,12 @@ class Tool(Described):
     annotations: Annotations | None = None
     args: list[Argument] | None = None
     input_schema: dict[str, Any] | None = Field(default=None, description="A whole JSON Schema, instead of `args`.")
+    requires: dict[str, dict[str, Any]] = Field(
+        default={},
+        description="Capabilities that a client must declare to call this tool, as clients declare them (revision "
+        "2026-07-28).",
+        examples=[{"sampling": {}}],
+    )
     request: Request
     response: Response = Response()
 

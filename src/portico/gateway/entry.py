@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from portico.gateway.exchange import JSON, Reply, Request, text_reply
 from portico.gateway.origin import HostRules, cors_headers, preflight
@@ -39,9 +39,9 @@ class Entry:
 
     async def handle(self, request: Request) -> Reply:
         """Answer any request. What is refused before it becomes a call is logged here, with an id of its own."""
-        snapshot = self._live.current
-        route = snapshot.table.get(request.path)
-        reply = await self._answer(request, route)
+        route = self._live.current.table.get(request.path)
+        answer = self._admit(request, route)
+        reply = answer if isinstance(answer, Reply) else await answer
         if reply.status >= 400 and reply.headers[:1] != (JSON,):
             reply = self._refused(request, reply)
         origin = request.headers.get(b"origin")
@@ -51,7 +51,8 @@ class Entry:
                 return reply.with_headers(cors_headers(cors, origin))
         return reply
 
-    async def _answer(self, request: Request, route: Route | None) -> Reply:
+    def _admit(self, request: Request, route: Route | None) -> Reply | Awaitable[Reply]:
+        """A refusal, or whatever else needs no transport; or the transport's reply, to be awaited."""
         if request.path in (b"/livez", b"/readyz"):
             return self._health(request)
         if not request.handed_over and not self._hosts.allows_host(request.host):
@@ -70,16 +71,16 @@ class Entry:
             )
         if route.door is Door.PAGE or _wants_page(request):
             return self._page(request, endpoint)
-        return await self._transport(request, route, endpoint)
+        return self._transport(request, route, endpoint)
 
-    async def _transport(self, request: Request, route: Route, endpoint: Endpoint) -> Reply:
+    def _transport(self, request: Request, route: Route, endpoint: Endpoint) -> Reply | Awaitable[Reply]:
         # Only `auth: none` is built, so a caller has no name yet; sessions are bound to it all the same.
         principal = None
         if route.door is Door.MCP:
-            return await self._streamable.handle(request, endpoint, principal)
+            return self._streamable.handle(request, endpoint, principal)
         if route.door is Door.SSE:
             return self._legacy_sse.open(request, endpoint, principal)
-        return await self._legacy_sse.post(request, endpoint, principal)
+        return self._legacy_sse.post(request, endpoint, principal)
 
     def _health(self, request: Request) -> Reply:
         if request.path == b"/livez":

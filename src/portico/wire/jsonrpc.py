@@ -119,11 +119,22 @@ def _check(message: Message, body: bytes) -> None:
         raise RpcError(INVALID_REQUEST, "A message needs a method, a result or an error.")
     if message.params is not msgspec.UNSET and bytes(message.params)[:1] not in (b"{", b"["):
         raise RpcError(INVALID_REQUEST, "The params must be an object.")
+    _check_members(message, body)
+
+
+def _check_members(message: Message, body: bytes) -> None:
+    """Refuse an envelope that has a member twice, of which msgspec keeps the last and somebody else the first."""
+    if message.params is not msgspec.UNSET:
+        # The params are a piece of the body. Without it the envelope is so short that looking at it costs little.
+        before, _, after = body.partition(bytes(message.params))
+        body_rest = before + after
+    else:
+        body_rest = body
     for key in _KEYS:
-        if body.count(key) > 1:
+        if body_rest.count(key) > 1:
             return _check_duplicates(body)
     # An escaped key would hide from the counting above.
-    if b"\\u00" in body:
+    if b"\\u00" in body_rest:
         _check_duplicates(body)
 
 

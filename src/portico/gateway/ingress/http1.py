@@ -405,6 +405,10 @@ class Connection(asyncio.Protocol):
         self._next()
 
 
+def _nothing() -> None:
+    """There is nothing left to cancel."""
+
+
 class Step:
     """A handler's coroutine, stepped without a task: it runs until it waits for a future, whose callback steps on."""
 
@@ -426,15 +430,20 @@ class Step:
             else:
                 future = self._coroutine.send(None)
         except StopIteration as stop:
-            self._connection.done(self, stop.value, self._request.method == "HEAD")
+            self._end(stop.value)
         except asyncio.CancelledError:
-            self._connection.done(self, text_reply(503, "The call was cancelled."), False)
+            self._end(text_reply(503, "The call was cancelled."))
         except Exception:
             log.exception("%s %s failed", self._request.method, self._request.path.decode("latin-1"))
-            reply = text_reply(500, "Internal error; the gateway's log says more.")
-            self._connection.done(self, reply, False)
+            self._end(text_reply(500, "Internal error; the gateway's log says more."))
         else:
             self._wait(future)
+
+    def _end(self, reply: Reply) -> None:
+        # The request knows the step and the step the request: parted here, neither waits for the garbage collector.
+        request = self._request
+        request.cancel, request.on_disconnect = _nothing, None
+        self._connection.done(self, reply, request.method == "HEAD")
 
     def _wait(self, future: asyncio.Future[Any] | None) -> None:
         if future is None:

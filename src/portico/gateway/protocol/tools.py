@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from portico.gateway.protocol.answer import cache_hints
@@ -26,7 +26,11 @@ def admit_modern(call: Call) -> None:
     """What a modern client has to mend before its call begins; found later, a stream would already say 200."""
     name, arguments = call.params.name, call.params.arguments
     entry = call.endpoint.catalog.tools.get(name) if isinstance(name, str) else None
-    if entry is not None and entry.mirrors:
+    if entry is None:
+        return
+    if entry.requires:
+        check_capabilities(call, entry)
+    if entry.mirrors:
         check_mirrors(call, entry, arguments if arguments else {})
 
 
@@ -81,6 +85,31 @@ def result_members(call: Call, shaped: Shaped) -> bytes:
     if structured is None or (not call.modern and structured[:1] != b"{"):
         return b'"content":%b,"isError":%b' % (shaped.content, error)
     return b'"content":%b,"structuredContent":%b,"isError":%b' % (shaped.content, structured, error)
+
+
+def check_capabilities(call: Call, entry: ToolEntry) -> None:
+    """The client must have declared what the tool requires of it (specification 2026-07-28, basic)."""
+    meta = call.params.meta
+    declared = {} if meta is UNSET or meta.capabilities is UNSET else meta.capabilities
+    missing = lacking(entry.requires, declared)
+    if missing:
+        raise RpcError(
+            errors.MISSING_CAPABILITY,
+            f"{entry.name} needs the client capabilities {', '.join(sorted(missing))}, which were not declared.",
+            {"requiredCapabilities": missing},
+        )
+
+
+def lacking(required: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of `required` that `declared` does not have, in the same shape."""
+    found: dict[str, Any] = {}
+    for name, inner in required.items():
+        given = declared.get(name)
+        if not isinstance(given, dict):
+            found[name] = inner
+        elif isinstance(inner, dict) and (deeper := lacking(inner, given)):
+            found[name] = deeper
+    return found
 
 
 def check_mirrors(call: Call, entry: ToolEntry, arguments: dict[str, Any]) -> None:

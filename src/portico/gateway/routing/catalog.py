@@ -59,6 +59,7 @@ class ToolEntry:
     coerce: Callable[[dict[str, str]], dict[str, Any]]
     fill: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     mirrors: tuple[HeaderMirror, ...] = ()
+    requires: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,6 +164,7 @@ def _tool_entry(tool: Tool, values: Mapping[str, Any], secrets: Mapping[str, str
         coerce=arguments.coerce,
         fill=arguments.fill,
         mirrors=arguments.mirrors,
+        requires=tool.requires,
     )
 
 

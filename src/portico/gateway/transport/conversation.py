@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from portico.gateway.exchange import Reply, Request, text_reply
+from portico.gateway.exchange import JSON, Reply, Request, text_reply
 from portico.gateway.protocol.call import Call
 from portico.gateway.protocol.dispatch import Answer, Method, dispatch
 from portico.gateway.protocol.progress import Progress
@@ -17,6 +17,8 @@ from portico.gateway.session.memory import Sessions
 from portico.gateway.session.session import Session
 from portico.gateway.transport.client_values import reader
 from portico.gateway.transport.event_stream import OpenStreams
+from portico.wire.errors import RpcError
+from portico.wire.jsonrpc import Id, encode_error
 
 
 class Peers(Protocol):
@@ -29,6 +31,7 @@ class Peers(Protocol):
 
 class Observer(Protocol):
     def finished(self, call: Call, outcome: str, status: int, ended: float) -> None: ...
+    def refused(self, call_id: str, address: str, method: str, path: str, status: int, why: str) -> None: ...
 
 
 @dataclass(slots=True)
@@ -67,6 +70,12 @@ class Conversations:
     def finish(self, call: Call, answer: Answer) -> Answer:
         self.observer.finished(call, answer.outcome, answer.status, self.clock())
         return answer
+
+    def refuse(self, request: Request, error: RpcError, status: int, identifier: Id | None = None) -> Reply:
+        """Answer a message that never became a call; the log has it under the id that the answer tells."""
+        call_id, path = self.next_id(), request.path.decode("latin-1")
+        self.observer.refused(call_id, request.address, request.method, path, status, error.message)
+        return Reply(status, encode_error(identifier, error, call_id), (JSON,))
 
     def start(self, call: Call, method: Method, done: Callable[[Answer], None]) -> Callable[[], None]:
         """Answer in a task of its own, for replies that are streams. Returns what cancels it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs
 
-from portico.gateway.exchange import EVENTS, JSON, Reply, Request, text_reply
+from portico.gateway.exchange import EVENTS, Reply, Request, text_reply
 from portico.gateway.protocol.dispatch import Answer, failure, find_method, notice, open_call
 from portico.gateway.routing.endpoint import Endpoint
 from portico.gateway.session.memory import Full
@@ -13,7 +13,7 @@ from portico.gateway.transport.conversation import Conversations, find_session, 
 from portico.gateway.transport.event_stream import TooManyStreams
 from portico.wire import errors
 from portico.wire.errors import RpcError
-from portico.wire.jsonrpc import Message, decode, decode_batch, encode_error, is_batch
+from portico.wire.jsonrpc import Message, decode, decode_batch, is_batch
 
 
 class LegacySse:
@@ -57,7 +57,7 @@ class LegacySse:
         try:
             messages = [decode(raw) for raw in self._split(request.body, session)]
         except RpcError as error:
-            return Reply(400, encode_error(None, error), (JSON,))
+            return self._shared.refuse(request, error, 400)
         for message in messages:
             self._take(message, request, endpoint, principal, session)
         return Reply(202, b"Accepted", ((b"content-type", b"text/plain"),))

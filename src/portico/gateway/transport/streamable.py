@@ -7,6 +7,8 @@ A POST whose `MCP-Protocol-Version` is there and names no handshake revision is 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 from portico.gateway.exchange import EVENTS, JSON, Reply, Request, text_reply
 from portico.gateway.protocol.call import Call
@@ -19,10 +21,11 @@ from portico.gateway.transport.event_stream import TooManyStreams
 from portico.gateway.transport.mirrors import check_mirrors
 from portico.wire import errors, versions
 from portico.wire.errors import RpcError
-from portico.wire.jsonrpc import Message, decode, decode_batch, encode_error, is_batch
+from portico.wire.jsonrpc import Message, decode, decode_batch, is_batch
 
 RETRY_MS = 1_000
 _JSON_ONLY = (JSON,)
+_BOTH = b"application/json, text/event-stream"
 _ACCEPTED = Reply(202)
 
 
@@ -30,14 +33,11 @@ class StreamableHttp:
     def __init__(self, shared: Conversations) -> None:
         self._shared = shared
 
-    async def handle(self, request: Request, endpoint: Endpoint, principal: str | None) -> Reply:
+    def handle(self, request: Request, endpoint: Endpoint, principal: str | None) -> Coroutine[Any, Any, Reply]:
+        """The reply, to be awaited. It is not a coroutine itself, for each level of them costs every call."""
         if request.method == "POST":
-            return await self._post(request, endpoint, principal)
-        if request.method not in ("GET", "DELETE"):
-            return text_reply(405, "An MCP endpoint takes POST, GET and DELETE.", ((b"allow", b"POST, GET, DELETE"),))
-        if versions.header_is_modern(_version_header(request)):
-            return text_reply(405, "The stateless revisions of MCP use POST only.", ((b"allow", b"POST"),))
-        return await self._with_session(request, endpoint, principal)
+            return self._post(request, endpoint, principal)
+        return self._without_body(request, endpoint, principal)
 
     # POST -----------------------------------------------------------------------------------------------------------
 
@@ -50,7 +50,7 @@ class StreamableHttp:
                 return await self._batch(request, endpoint, principal)
             message = decode(request.body)
         except RpcError as error:
-            return Reply(error.http_status(True), encode_error(None, error), _JSON_ONLY)
+            return self._shared.refuse(request, error, error.http_status(True))
         version = _version_header(request)
         if version is not None and versions.header_is_modern(version):
             return await self._modern(request, endpoint, principal, message, version.decode("latin-1"))
@@ -127,10 +127,11 @@ class StreamableHttp:
         if isinstance(session, str):
             return await shared.peers.forward(request, session)
         if session is None:
-            return _no_session(message)
+            return self._no_session(request, message)
         call = shared.open(request, endpoint, principal, session, modern=False, version=session.version)
         try:
-            if message.method is None or not message.is_request:
+            _require_offered(call, request)
+            if not message.is_request:
                 return _take(call, message)
             open_call(call, message)
             method = find_method(call.method, modern=False)
@@ -223,7 +224,7 @@ class StreamableHttp:
             if isinstance(session, str):
                 return await shared.peers.forward(request, session)
             if session is None:
-                return _no_session(None)
+                return self._no_session(request, None)
             version = session.version
         if session is None or version != versions.BATCHING:
             raise RpcError(errors.INVALID_REQUEST, f"Revision {version[:32]} has no batches: send each message alone.")
@@ -265,9 +266,18 @@ class StreamableHttp:
         finally:
             session.calls.pop(identifier, None)
 
+    def _no_session(self, request: Request, message: Message | None) -> Reply:
+        identifier = message.id if message is not None and isinstance(message.id, int | str) else None
+        error = RpcError(errors.INVALID_REQUEST, "Session not found: it has ended or expired. Send initialize again.")
+        return self._shared.refuse(request, error, 404, identifier)
+
     # GET and DELETE -------------------------------------------------------------------------------------------------
 
-    async def _with_session(self, request: Request, endpoint: Endpoint, principal: str | None) -> Reply:
+    async def _without_body(self, request: Request, endpoint: Endpoint, principal: str | None) -> Reply:
+        if request.method not in ("GET", "DELETE"):
+            return text_reply(405, "An MCP endpoint takes POST, GET and DELETE.", ((b"allow", b"POST, GET, DELETE"),))
+        if versions.header_is_modern(_version_header(request)):
+            return text_reply(405, "The stateless revisions of MCP use POST only.", ((b"allow", b"POST"),))
         shared = self._shared
         known = _session_header(request)
         if request.method == "GET" and not _accepts(request, b"text/event-stream"):
@@ -278,7 +288,7 @@ class StreamableHttp:
         if isinstance(session, str):
             return await shared.peers.forward(request, session)
         if session is None:
-            return _no_session(None)
+            return self._no_session(request, None)
         if request.method == "DELETE":
             shared.sessions.end(session)
             return Reply(204)
@@ -326,15 +336,22 @@ def _admit(call: Call, session: Session) -> None:
 def _take(call: Call, message: Message) -> Reply:
     """A notification, or the answer to a request of ours (a REST-backed endpoint never asks, so nothing waits)."""
     if message.is_notification:
-        open_call(call, message)
+        try:
+            open_call(call, message)
+        except RpcError as error:
+            raise RpcError(error.code, error.message, status=400) from None
         notice(call)
     return _ACCEPTED
 
 
-def _no_session(message: Message | None) -> Reply:
-    identifier = message.id if message is not None and isinstance(message.id, int | str) else None
-    error = RpcError(errors.INVALID_REQUEST, "Session not found: it has ended or expired. Send initialize again.")
-    return Reply(404, encode_error(identifier, error), _JSON_ONLY)
+def _require_offered(call: Call, request: Request) -> None:
+    """A revision that this endpoint does not speak is refused (2025-11-25, transports: Version Header)."""
+    header, offered = _version_header(request), versions.supported(call.endpoint.oldest)
+    if header is not None and header.decode("latin-1") not in offered:
+        text = f"Unsupported protocol version; this endpoint speaks {', '.join(offered)}."
+        raise RpcError(
+            errors.UNSUPPORTED_VERSION, text, {"supported": offered, "requested": header.decode("latin-1")}, status=400
+        )
 
 
 def _json(answer: Answer) -> Reply:
@@ -366,7 +383,7 @@ def check_media(request: Request) -> Reply | None:
 
 def _accepts(request: Request, kind: bytes) -> bool:
     accept = request.headers.get(b"accept")
-    if accept is None:
+    if accept is None or accept == _BOTH:
         return True
     accept = accept.lower()
     return kind in accept or b"*/*" in accept or kind.partition(b"/")[0] + b"/*" in accept
