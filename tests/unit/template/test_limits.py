@@ -42,6 +42,10 @@ BOMBS = [
     "{{ " + "9" * 5000 + " }}",
     "{{ '" + "9" * 5000 + "' | int }}",
     "{{ args.text | trim(args.text) }}",
+    "{{ " + " or ".join(["args.no"] * 1500) + " }}",
+    "{% for a in range(100) %}{% for b in range(500) %}"
+    + "{% if args.no %}{% endif %}" * 1000
+    + "{% endfor %}{% endfor %}",
     "{% for a in range(1000) %}{% for b in range(1000) %}x{% endfor %}{% endfor %}",
     "{% for a in args.list %}{% for b in args.list %}{% for c in args.list %}{% endfor %}{% endfor %}{% endfor %}",
     "{% for a in args.list %}{{ args.text }}{% endfor %}",
