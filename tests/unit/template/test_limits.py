@@ -42,7 +42,7 @@ BOMBS = [
     "{{ " + "9" * 5000 + " }}",
     "{{ '" + "9" * 5000 + "' | int }}",
     "{{ args.text | trim(args.text) }}",
-    "{{ " + " or ".join(["args.no"] * 1500) + " }}",
+    "{{ " + " or ".join(["0"] * 1900) + " }}",
     "{% for a in range(100) %}{% for b in range(500) %}"
     + "{% if args.no %}{% endif %}" * 1000
     + "{% endfor %}{% endfor %}",
