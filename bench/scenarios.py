@@ -1,0 +1,100 @@
+"""What is measured: the requests, the servers that they go to, and what a right answer is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from bench.client import Client, Fits
+from bench.load import Load
+from bench.messages import MARK, call, http, initialize, legacy, message, modern
+from bench.servers import Server
+
+MCP = "/items/mcp"
+EXAMPLE_MCP = "/users/mcp"
+REFERENCE = "nginx"
+ITEM = call("get_item", id=f"item-{MARK}", fields="all", limit=20)
+NOTE = call("send_note", id=f"item-{MARK}", to=["Ada", "Grace"], text="Bring <tea> & biscuits.", urgent=True)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`template` makes the request once its server is up: a handshake may be needed."""
+
+    name: str
+    title: str
+    server: str
+    template: Callable[[Server], bytes]
+    fits: Fits
+
+    def load(self, server: Server) -> Load:
+        return Load(server, self.template(server), self.fits)
+
+
+def modern_call(_: Server) -> bytes:
+    return modern(MCP, "tools/call", ITEM)
+
+
+def legacy_call(server: Server) -> bytes:
+    client = Client(server.port)
+    session = client.ask(initialize(MCP)).headers["mcp-session-id"]
+    client.close()
+    return legacy(MCP, "tools/call", ITEM, session)
+
+
+def _passes(number: int, body: bytes) -> bool:
+    return len(body) == 400 and json.loads(body)["id"] == f"item-{number}"
+
+
+def _returns_item(number: int, body: bytes) -> bool:
+    return _result(number, body, f"item-{number}") is not None
+
+
+def _returns_note(number: int, body: bytes) -> bool:
+    result = _result(number, body, f"item-{number}")
+    return result is not None and result["structuredContent"]["summary"] == "Thing of many parts is active"
+
+
+def _lists(number: int, body: bytes) -> bool:
+    answer = json.loads(body)
+    return answer["id"] == number and len(answer["result"]["tools"]) > 10
+
+
+def _result(number: int, body: bytes, value: str) -> dict[str, Any] | None:
+    """The result, where it answers this request with its own value and says that all went well."""
+    answer = json.loads(body)
+    result = answer.get("result", {})
+    own = answer.get("id") == number and value in json.dumps(result) and not result.get("isError")
+    return result if own else None
+
+
+SCENARIOS = (
+    Scenario(REFERENCE, "nginx, reverse proxy", "nginx", lambda _: http("GET", f"/item?id=item-{MARK}", {}), _passes),
+    Scenario(
+        "nginx-post",
+        "nginx, POST of the same body",
+        "nginx",
+        lambda _: http("POST", f"/item?id=item-{MARK}", {}, message("tools/call", ITEM)),
+        _passes,
+    ),
+    Scenario("rest-modern", "REST tool call, 2026-07-28", "gateway", modern_call, _returns_item),
+    Scenario("rest-legacy", "REST tool call, 2025-11-25, session", "gateway", legacy_call, _returns_item),
+    Scenario(
+        "shaped",
+        "REST tool call, text body, shaped answer",
+        "gateway",
+        lambda _: modern(MCP, "tools/call", NOTE),
+        _returns_note,
+    ),
+    Scenario("tools-list", "tools/list, 18 tools", "gateway", lambda _: modern(EXAMPLE_MCP, "tools/list", {}), _lists),
+    Scenario("two-workers", "REST tool call, 2026-07-28, two workers", "workers", modern_call, _returns_item),
+    Scenario(
+        "fastmcp",
+        "FastMCP from_openapi, stateless",
+        "fastmcp",
+        lambda _: legacy("/mcp", "tools/call", ITEM, None),
+        _returns_item,
+    ),
+)
