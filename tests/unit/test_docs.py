@@ -1,0 +1,148 @@
+"""The pages of docs/ say what the code does: their YAML, tables and messages are compared with it."""
+
+import dataclasses
+import importlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from portico.config import document as schema
+from portico.config.check import check
+from portico.observe.access_log import Line
+from portico.settings import Settings, _toml
+from portico.template import compile_value
+from portico.template.filters import FILTERS
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+SOURCE = "".join(path.read_text() for path in sorted((ROOT / "src" / "portico").rglob("*.py")))
+BASE = {"version": 1, "name": "docs", "values": {"base": "http://127.0.0.1:5236"}}
+UNITS = {"": 1, "s": 1, "KiB": 1024, "MiB": 1024 * 1024}
+ENDPOINT = "http://127.0.0.1:5235/users/mcp"
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def rows(page: Path, heading: str) -> Iterator[list[str]]:
+    """The cells of every table of a page that has this heading."""
+    names, wanted = heading.split(" | "), False
+    for line in page.read_text().splitlines():
+        cells = [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        wanted = bool(cells) and (wanted or cells == names)
+        if wanted and cells != names and set(cells[0]) != {"-"}:
+            yield cells
+
+
+@pytest.mark.parametrize("text", blocks(DOCS / "documents.md", "yaml"))
+def test_the_yaml_of_the_page_on_documents_has_no_problem(text: str) -> None:
+    given = yaml.safe_load(text)
+    whole = text if "version" in given else yaml.safe_dump(BASE | given, sort_keys=False, allow_unicode=True)
+    checked = check(whole, "docs.yaml", secrets=frozenset({"BOOKS_TOKEN"}))
+    assert [problem.render() for problem in checked.problems if problem.severity != "note"] == []
+
+
+def models() -> Iterator[type[BaseModel]]:
+    for found in vars(schema).values():
+        if isinstance(found, type) and issubclass(found, BaseModel) and found.__module__ == schema.__name__:
+            yield found
+
+
+@pytest.mark.parametrize("model", list(models()), ids=lambda model: model.__name__)
+def test_the_page_on_documents_names_every_field(model: type[BaseModel]) -> None:
+    page = (DOCS / "documents.md").read_text()
+    fields = [field.alias or name for name, field in model.model_fields.items()]
+    assert [name for name in fields if f"`{name}`" not in page] == []
+
+
+def test_the_page_on_templates_gives_what_the_language_gives() -> None:
+    page = DOCS / "templates.md"
+    (context,) = (yaml.safe_load(text) for text in blocks(page, "yaml"))
+    found = list(rows(page, "template | value"))
+    assert len(found) > 20
+    for template, value in found:
+        given = compile_value(template.strip("`"), frozenset({"args", "response"})).render(context)
+        assert given == json.loads(value.strip("`")), template
+
+
+def test_the_page_on_templates_names_every_filter() -> None:
+    text = (DOCS / "templates.md").read_text()
+    assert [name for name in FILTERS if f"`{name}`" not in text] == []
+
+
+def test_the_page_on_running_lists_the_settings() -> None:
+    wanted = [
+        [f"`{item.name.replace('_', '-')}`", f"`{_toml(item.default)}`", item.metadata["help"]]
+        for item in dataclasses.fields(Settings)
+    ]
+    assert list(rows(DOCS / "run.md", "setting | default | meaning")) == wanted
+
+
+def test_the_limits_of_the_page_are_those_of_the_code() -> None:
+    found = list(rows(DOCS / "limits.md", "limit | value | beyond it | where"))
+    assert len(found) > 40
+    for limit, value, _, where in found:
+        number, _, unit = value.replace(",", "").partition(" ")
+        assert constant(where.strip("`")) == float(number) * UNITS[unit], limit
+
+
+def constant(path: str) -> Any:
+    """The value at `module.NAME` or `module.Class.name`, where the class may be a dataclass with defaults."""
+    *module, owner, name = path.split(".")
+    if owner[0].islower():
+        return getattr(importlib.import_module(".".join(["portico", *module, owner])), name)
+    found = getattr(importlib.import_module(".".join(["portico", *module])), owner)
+    fields = {item.name: item.default for item in dataclasses.fields(found)} if dataclasses.is_dataclass(found) else {}
+    return fields[name] if name in fields else getattr(found, name)
+
+
+def test_the_messages_of_the_page_on_errors_are_in_the_code() -> None:
+    source = re.sub(r'"\s*f?"', "", SOURCE)
+    page = DOCS / "errors.md"
+    texts = [cells[0] for cells in rows(page, "text | meaning | mend")]
+    texts += [
+        cells[1]
+        for heading in ("code | text | meaning, mend", "status | text | meaning, mend")
+        for cells in rows(page, heading)
+    ]
+    parts = [part.strip() for text in texts for quoted in re.findall("`([^`]+)`", text) for part in quoted.split("…")]
+    known = re.compile(r"HTTP \d+.*|text/event-stream")
+    missing = [part for part in parts if part and not known.fullmatch(part) and part not in source]
+    assert len(parts) > 30
+    assert missing == []
+
+
+def test_the_page_on_observing_names_every_member_of_a_line() -> None:
+    found = [cells[0].strip("`") for cells in rows(DOCS / "observe.md", "member | meaning")]
+    assert found == list(Line.__struct_fields__)
+
+
+def test_the_page_on_observing_names_every_figure() -> None:
+    found = {cells[0].strip("`") for cells in rows(DOCS / "observe.md", "figure | meaning")}
+    assert found == set(re.findall(r'"(portico_[a-z_]+)"', SOURCE))
+
+
+@pytest.mark.parametrize("text", blocks(DOCS / "connect.md", "json"))
+def test_the_files_of_clients_name_the_endpoint(text: str) -> None:
+    ((_, servers),) = json.loads(text).items()
+    assert ENDPOINT in json.dumps(servers["users"])
+
+
+def test_every_decision_is_in_the_list() -> None:
+    listed = re.findall(r"\]\((\d{4}-[^)]+)\)", (DOCS / "decisions" / "README.md").read_text())
+    assert listed == sorted(path.name for path in (DOCS / "decisions").glob("0*.md"))
+
+
+def test_every_file_that_the_architecture_shows_is_there() -> None:
+    tree = blocks(ROOT / "ARCHITECTURE.md", "text")[0].partition("\ntests/")[0]
+    names = {path.name for path in (ROOT / "src" / "portico").rglob("*.py")}
+    folders = {path.parent.name for path in (ROOT / "src" / "portico").rglob("*.py")}
+    assert set(re.findall(r"\b[a-z0-9_]+\.py\b", tree)) - names == set()
+    assert folders - {"portico"} == set(re.findall(r"─ ([a-z]+)/", tree))
