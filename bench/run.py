@@ -135,6 +135,8 @@ class Run:
         proxy, gateway = (by_name[name].load(started[by_name[name].server]) for name in (REFERENCE, "rest-modern"))
         most = self._load(gateway).rate
         pause = 1000 * CONNECTIONS / (most / 2)
+        # A connection also waits for its answer and for wrk's timers, so a first try tells how long the pause must be.
+        pause *= self._load(gateway, pause).rate / (most / 2)
         pairs = [(self._load(proxy, pause), self._load(gateway, pause)) for _ in range(self._plan.rounds)]
         rate = median(mine.rate for _, mine in pairs)
         self._say("rate at which latency was measured", rate, "calls/s")

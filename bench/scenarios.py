@@ -88,7 +88,13 @@ SCENARIOS = (
         lambda _: modern(MCP, "tools/call", NOTE),
         _returns_note,
     ),
-    Scenario("tools-list", "tools/list, 18 tools", "gateway", lambda _: modern(EXAMPLE_MCP, "tools/list", {}), _lists),
+    Scenario(
+        "tools-list",
+        "tools/list of the users example",
+        "gateway",
+        lambda _: modern(EXAMPLE_MCP, "tools/list", {}),
+        _lists,
+    ),
     Scenario("two-workers", "REST tool call, 2026-07-28, two workers", "workers", modern_call, _returns_item),
     Scenario(
         "fastmcp",
