@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from portico.gateway.protocol.params import UNSET, Params
+from portico.gateway.protocol.params import NOTHING, UNSET
 from portico.gateway.routing.endpoint import Endpoint
 from portico.gateway.session.session import LEVELS, Session
-from portico.wire import errors, versions
+from portico.wire import errors
 from portico.wire.errors import RpcError
 from portico.wire.jsonrpc import Id
 
@@ -46,7 +46,6 @@ class Call:
         endpoint: Endpoint,
         call_id: str,
         started: float,
-        *,
         modern: bool,
         version: str,
         principal: str | None,
@@ -67,7 +66,7 @@ class Call:
         self.identifier: Id | None = None
         self.method = ""
         self.name = ""
-        self.params: Params = Params()
+        self.params = NOTHING
         self.asked = ""
         self.notify: Callable[[bytes], None] | None = None
         self.cancelled = False
@@ -113,10 +112,10 @@ class Call:
             )
 
     def require_version(self) -> None:
-        offered = versions.supported(self.endpoint.oldest)
+        offered = self.endpoint.offered
         if self.version not in offered:
             raise RpcError(
                 errors.UNSUPPORTED_VERSION,
                 f"Unsupported protocol version; this endpoint speaks {', '.join(offered)}.",
-                {"supported": offered, "requested": self.version[:64]},
+                {"supported": list(offered), "requested": self.version[:64]},
             )

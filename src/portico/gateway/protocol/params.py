@@ -76,13 +76,13 @@ class Params(msgspec.Struct, rename="camel"):
 
 
 _decoder = msgspec.json.Decoder(Params)
-_nothing = Params()
+NOTHING = Params()
 
 
 def decode_params(raw: msgspec.Raw | Unset) -> Params:
     """The params, or RpcError with INVALID_PARAMS that names the member at fault."""
     if raw is UNSET:
-        return _nothing
+        return NOTHING
     try:
         return _decoder.decode(raw)
     except msgspec.ValidationError as error:

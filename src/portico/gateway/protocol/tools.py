@@ -45,40 +45,36 @@ async def call_tool(call: Call) -> bytes:
     arguments = params.arguments if params.arguments else {}
     if entry.fill is not None:
         arguments = entry.fill(arguments)
-    refusal = validate(entry, arguments)
-    if refusal is not None:
-        call.asked = "invalid arguments"
-        return refusal
-    shaped = await run(call, entry, arguments)
-    return result_members(call, shaped)
+    if not entry.is_valid(arguments):
+        return _refuse(call, entry, arguments)
+    session = call.session.identifier if call.session is not None else None
+    shaped = await entry.target.call(arguments, client_values(call, entry), session, call.deadline)
+    call.asked = "tool error" if shaped.is_error else "ok"
+    return _result(call, shaped)
 
 
-async def run(call: Call, entry: ToolEntry, arguments: dict[str, Any]) -> Shaped:
-    """Call the tool's target with what its templates may read of this client's request."""
-    request: dict[str, dict[str, str]] = {}
+def client_values(call: Call, entry: ToolEntry) -> dict[str, dict[str, str]]:
+    """What the tool's templates read of this client's request, and nothing else of it."""
+    values: dict[str, dict[str, str]] = {}
     for kind, name in entry.target.request_reads:
         value = call.read_client(kind, name)
         if value is not None:
-            request.setdefault(kind, {})[name] = value
-    session = call.session.identifier if call.session is not None else None
-    shaped = await entry.target.call(arguments, request, session, call.deadline)
-    call.asked = "tool error" if shaped.is_error else "ok"
-    return shaped
+            values.setdefault(kind, {})[name] = value
+    return values
 
 
-def validate(entry: ToolEntry, arguments: dict[str, Any]) -> bytes | None:
-    """None when the arguments fit, else a result that tells the model what to correct.
+def _refuse(call: Call, entry: ToolEntry, arguments: dict[str, Any]) -> bytes:
+    """A result that tells the model what to correct.
 
     Invalid input is an answer of the tool, not a protocol error, so that a model can mend its call
     (specification 2025-11-25 and later, server/tools: Error Handling).
     """
-    if entry.is_valid(arguments):
-        return None
+    call.asked = "invalid arguments"
     text = f"Invalid arguments for {entry.name}: {entry.explain(arguments)}"
     return members({"content": [{"type": "text", "text": text}], "isError": True})
 
 
-def result_members(call: Call, shaped: Shaped) -> bytes:
+def _result(call: Call, shaped: Shaped) -> bytes:
     error = b"true" if shaped.is_error else b"false"
     structured = shaped.structured
     # Legacy revisions know objects only as structured content.

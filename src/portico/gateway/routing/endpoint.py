@@ -34,6 +34,8 @@ class Endpoint:
     instructions: str | None
     catalog: Catalog
     oldest: str
+    offered: tuple[str, ...]
+    """Every revision that is spoken here, newest first."""
     timeout: float
     ttl_ms: int
     cache_scope: str

@@ -29,6 +29,7 @@ from portico.gateway.runtime.uri_templates import compile_uri_template
 from portico.template import compile_value
 from portico.upstream.http_api import HttpTool
 from portico.wire.results import modern_tail
+from portico.wire.versions import supported
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ def _endpoint(document: Document, router: Router, server: Server, parts: _Parts)
         instructions=server.instructions,
         catalog=catalog,
         oldest=router.protocol.oldest,
+        offered=tuple(supported(router.protocol.oldest)),
         timeout=router.limits.timeout,
         ttl_ms=int(server.cache.ttl * 1000),
         cache_scope=server.cache.scope,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from portico.gateway.exchange import JSON, Reply, Request, text_reply
+from portico.gateway.exchange import EVENTS, JSON, Reply, Request, text_reply
 from portico.gateway.protocol.call import Call
 from portico.gateway.protocol.dispatch import Answer, Method, dispatch
 from portico.gateway.protocol.progress import Progress
@@ -16,9 +16,12 @@ from portico.gateway.routing.endpoint import Endpoint
 from portico.gateway.session.memory import Sessions
 from portico.gateway.session.session import Session
 from portico.gateway.transport.client_values import reader
-from portico.gateway.transport.event_stream import OpenStreams
+from portico.gateway.transport.event_stream import OpenStreams, TooManyStreams
+from portico.gateway.transport.media import media_of
 from portico.wire.errors import RpcError
 from portico.wire.jsonrpc import Id, encode_error
+
+_JSON_ONLY = (JSON,)
 
 
 class Peers(Protocol):
@@ -48,19 +51,17 @@ class Conversations:
     next_id: Callable[[], str]
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def open(self, request: Request, endpoint: Endpoint, principal: str | None, session: Session | None, *,
-             modern: bool, version: str) -> Call:  # fmt: skip
-        return Call(
-            endpoint,
-            self.next_id(),
-            self.clock(),
-            modern=modern,
-            version=version,
-            principal=principal,
-            address=request.address,
-            read_client=reader(request),
-            session=session,
-        )
+    def open(
+        self,
+        request: Request,
+        endpoint: Endpoint,
+        principal: str | None,
+        session: Session | None,
+        modern: bool,
+        version: str,
+    ) -> Call:
+        started, client = self.clock(), reader(request)
+        return Call(endpoint, self.next_id(), started, modern, version, principal, request.address, client, session)
 
     async def answer(self, call: Call, method: Method) -> Answer:
         answer = await dispatch(call, method)
@@ -104,7 +105,31 @@ def find_session(
     shared: Conversations, endpoint: Endpoint, principal: str | None, identifier: str
 ) -> Session | str | None:
     """The session that an identifier names, the worker that has it, or None when there is no such session."""
+    session = shared.sessions.find(identifier, endpoint.prefix, principal)
+    if session is not None:
+        return session
     worker = shared.sessions.owner(identifier, endpoint.prefix, principal)
-    if worker is None or worker == shared.sessions.worker:
-        return shared.sessions.find(identifier, endpoint.prefix, principal)
-    return worker
+    return None if worker == shared.sessions.worker else worker
+
+
+def reply_of(shared: Conversations, call: Call, answer: Answer, request: Request) -> Reply:
+    """JSON, unless the client insists on an event stream."""
+    if answer.status != 200 or media_of(request).json:
+        return Reply(answer.status, answer.body, _JSON_ONLY)
+    try:
+        stream = shared.streams.open(call.address)
+    except TooManyStreams as error:
+        return overloaded(str(error))
+    stream.send(answer.body)
+    stream.close()
+    return Reply(200, headers=EVENTS, stream=stream)
+
+
+def version_header(request: Request) -> bytes | None:
+    value = request.headers.get(b"mcp-protocol-version")
+    return None if value is None else value.strip(b" \t")
+
+
+def session_header(request: Request) -> str | None:
+    value = request.headers.get(b"mcp-session-id")
+    return None if value is None else value.strip(b" \t").decode("latin-1")

@@ -73,7 +73,7 @@ class LegacySse:
         self, message: Message, request: Request, endpoint: Endpoint, principal: str | None, session: Session
     ) -> None:
         shared = self._shared
-        call = shared.open(request, endpoint, principal, session, modern=False, version=session.version)
+        call = shared.open(request, endpoint, principal, session, False, session.version)
         try:
             if not message.is_request:
                 if message.is_notification:
