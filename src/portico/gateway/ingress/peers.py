@@ -25,6 +25,7 @@ _ASK = b"/.portico/"
 _HOP = frozenset(
     (b"connection", b"keep-alive", b"transfer-encoding", b"content-length", b"te", b"trailer", b"upgrade", b"expect")
 )
+_NOT_HANDED_OVER = _HOP | {_ADDRESS, _SCHEME}
 PATIENCE = 30.0
 
 Questions = Mapping[str, Callable[[], Awaitable[object]]]
@@ -139,7 +140,8 @@ def _origin(socket: Path) -> Origin:
 def _render(request: Request) -> bytes:
     target = request.path + (b"?" + request.query if request.query else b"")
     lines = [b"%b %b HTTP/1.1" % (request.method.encode(), target)]
-    lines += [b"%b: %b" % pair for pair in request.headers.items() if pair[0] not in _HOP]
+    # What a client says under the names of our own headers would be joined with what we say there.
+    lines += [b"%b: %b" % pair for pair in request.headers.items() if pair[0] not in _NOT_HANDED_OVER]
     lines.append(b"%b: %b" % (_ADDRESS, request.address.encode("latin-1", "replace")))
     lines.append(b"%b: %b" % (_SCHEME, request.scheme.encode()))
     if request.body or request.method == "POST":
