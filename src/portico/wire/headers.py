@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
+from decimal import Decimal
 from typing import Any
 
 _START, _END = b"=?base64?", b"?="
+_NUMBER = re.compile(r"-?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,3})?")
 
 
 def decode_value(value: bytes) -> str | None:
@@ -23,12 +26,9 @@ def decode_value(value: bytes) -> str | None:
 
 
 def matches(header: str, value: Any) -> bool:
-    """Whether a decoded header equals the argument's value; integers are compared as numbers."""
+    """Whether a decoded header equals the argument's value; numbers are compared as numbers, to the last digit."""
     if isinstance(value, bool):
         return header == ("true" if value else "false")
     if isinstance(value, int | float):
-        try:
-            return float(header) == float(value)
-        except (ValueError, OverflowError):
-            return False
+        return _NUMBER.fullmatch(header) is not None and Decimal(header) == Decimal(str(value))
     return isinstance(value, str) and header == value

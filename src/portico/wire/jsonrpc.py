@@ -140,7 +140,11 @@ def _check_duplicates(body: bytes) -> None:
     def collect(pairs: list[tuple[str, Any]]) -> None:
         last[:] = [[key for key, _ in pairs]]
 
-    json.loads(body, object_pairs_hook=collect)
+    try:
+        # Numbers stay texts, for Python refuses to read very long ones.
+        json.loads(body, object_pairs_hook=collect, parse_int=str, parse_float=str)
+    except ValueError as error:
+        raise RpcError(PARSE_ERROR, f"The body is not JSON: {error}") from None
     keys = last[0] if last else []
     doubled = {key for key in keys if keys.count(key) > 1}
     if doubled:
