@@ -8,7 +8,7 @@ import asyncio
 
 from portico.gateway.exchange import EVENTS, JSON, Reply, Request, text_reply
 from portico.gateway.protocol.call import Call
-from portico.gateway.protocol.dispatch import Answer, Method, failure, find_method, notice, open_call
+from portico.gateway.protocol.dispatch import METHODS, Answer, Method, failure, find_method, notice, open_call
 from portico.gateway.routing.endpoint import Endpoint
 from portico.gateway.session.memory import Full
 from portico.gateway.session.session import Session
@@ -81,7 +81,7 @@ class Handshake:
         call = shared.open(request, endpoint, principal, None, False, version.decode("latin-1"))
         try:
             open_call(call, message)
-            method = find_method(call.method, modern=False) if message.is_request else None
+            method = METHODS.get(call.method) if message.is_request else None
             if method is None or not method.without_session:
                 raise RpcError(
                     errors.INVALID_REQUEST,
