@@ -34,6 +34,7 @@ class CallObserver:
                 status=status,
                 outcome=outcome,
                 ms=round(seconds * 1000, 3),
+                detail=call.detail,
             )
         )
 

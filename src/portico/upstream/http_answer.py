@@ -46,15 +46,20 @@ class Response(Protocol):
 
 
 class Shaped:
-    """`content` is an encoded JSON array of content blocks, `structured` encoded JSON on one line."""
+    """`content` is an encoded JSON array of content blocks, `structured` encoded JSON on one line.
 
-    __slots__ = ("content", "is_error", "status", "structured")
+    `sent` is what went out, for the log, without secrets; `why` a sentence of ours where the answer is an error.
+    """
+
+    __slots__ = ("content", "is_error", "sent", "status", "structured", "why")
 
     def __init__(self, content: bytes, structured: bytes | None, is_error: bool, status: int | None) -> None:
         self.content = content
         self.structured = structured
         self.is_error = is_error
         self.status = status
+        self.sent = ""
+        self.why = ""
 
 
 def text_content(text: str) -> bytes:
@@ -62,7 +67,9 @@ def text_content(text: str) -> bytes:
 
 
 def failure(text: str, status: int | None = None) -> Shaped:
-    return Shaped(text_content(text), None, True, status)
+    shaped = Shaped(text_content(text), None, True, status)
+    shaped.why = text
+    return shaped
 
 
 class AnswerPlan:

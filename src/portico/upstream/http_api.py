@@ -64,7 +64,14 @@ class HttpTool:
                 idempotent=plan.idempotent,
             )
         except NetError as error:
-            if isinstance(error, TimedOut) and error.sent:
-                return failure(f"{rendered.origin.name} did not answer within {until - started:.3g} s.")
-            return failure(f"{error.message}.")
-        return self._answer.shape(response, scope)
+            shaped = failure(_sentence(error, rendered.origin, until - started))
+        else:
+            shaped = self._answer.shape(response, scope)
+        shaped.sent = f"{plan.method} {rendered.origin.name}{rendered.target}"
+        return shaped
+
+
+def _sentence(error: NetError, origin: Origin, waited: float) -> str:
+    if isinstance(error, TimedOut) and error.sent:
+        return f"{origin.name} did not answer within {waited:.3g} s."
+    return f"{error.message}."

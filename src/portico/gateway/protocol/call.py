@@ -27,6 +27,7 @@ class Call:
         "call_id",
         "cancelled",
         "deadline",
+        "detail",
         "endpoint",
         "identifier",
         "method",
@@ -68,6 +69,7 @@ class Call:
         self.name = ""
         self.params = NOTHING
         self.asked = ""
+        self.detail = ""
         self.notify: Callable[[bytes], None] | None = None
         self.cancelled = False
 

@@ -10,7 +10,7 @@ import msgspec
 from portico.gateway.protocol.answer import cache_hints
 from portico.gateway.protocol.call import Call
 from portico.gateway.protocol.params import UNSET
-from portico.gateway.protocol.tools import client_values
+from portico.gateway.protocol.tools import call_target, note
 from portico.gateway.routing.catalog import Catalog, ToolEntry
 from portico.wire import errors
 from portico.wire.errors import RpcError
@@ -61,9 +61,8 @@ async def _from_tool(call: Call, uri: str, mime: str | None, tool: ToolEntry, va
         arguments = tool.fill(arguments)
     if not tool.is_valid(arguments):
         raise RpcError(errors.INVALID_PARAMS, f"The URI does not fit: {tool.explain(arguments)}", {"uri": uri[:2048]})
-    session = call.session.identifier if call.session is not None else None
-    shaped = await tool.target.call(arguments, client_values(call, tool), session, call.deadline)
-    call.asked = "tool error" if shaped.is_error else "ok"
+    shaped = await call_target(call, tool, arguments)
+    note(call, shaped)
     blocks = msgspec.json.decode(shaped.content)
     if shaped.is_error:
         if shaped.status == 404:

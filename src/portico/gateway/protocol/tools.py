@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 
 from portico.gateway.protocol.answer import cache_hints
@@ -13,7 +13,7 @@ from portico.gateway.routing.catalog import Shaped, ToolEntry
 from portico.wire import errors
 from portico.wire.errors import RpcError
 from portico.wire.headers import decode_value, matches
-from portico.wire.jsonrpc import members
+from portico.wire.jsonrpc import encode_notification, members
 
 
 async def list_tools(call: Call) -> bytes:
@@ -47,10 +47,38 @@ async def call_tool(call: Call) -> bytes:
         arguments = entry.fill(arguments)
     if not entry.is_valid(arguments):
         return _refuse(call, entry, arguments)
+    return _result(call, await call_target(call, entry, arguments))
+
+
+def call_target(call: Call, entry: ToolEntry, arguments: dict[str, Any]) -> Awaitable[Shaped]:
+    """The tool's answer, to be awaited; a client that wants log messages is told what happens meanwhile."""
     session = call.session.identifier if call.session is not None else None
-    shaped = await entry.target.call(arguments, client_values(call, entry), session, call.deadline)
+    answer = entry.target.call(arguments, client_values(call, entry), session, call.deadline)
+    return answer if call.notify is None or not call.wants_log("info") else _telling(call, entry, answer)
+
+
+async def _telling(call: Call, entry: ToolEntry, answer: Awaitable[Shaped]) -> Shaped:
+    tell(call, "info", f"Calling {entry.name}.")
+    shaped = await answer
+    if shaped.sent:
+        tell(call, "info", f"{shaped.sent} was answered with {shaped.status or 'nothing'}.")
+    outcome = "an error" if shaped.is_error else "an answer"
+    tell(call, "error" if shaped.is_error else "info", f"{entry.name} ended with {outcome}. {shaped.why}".rstrip())
+    return shaped
+
+
+def tell(call: Call, level: str, text: str) -> None:
+    """A log message for this call's client (specification 2026-07-28, utilities/logging)."""
+    if call.notify is not None and call.wants_log(level):
+        data = {"message": text, "callId": call.call_id}
+        params = {"level": level, "logger": call.endpoint.title, "data": data}
+        call.notify(encode_notification("notifications/message", params))
+
+
+def note(call: Call, shaped: Shaped) -> None:
+    """Keep for the log how the call ended."""
     call.asked = "tool error" if shaped.is_error else "ok"
-    return _result(call, shaped)
+    call.detail = f"{shaped.sent} -> {shaped.status or 'none'} {shaped.why}".rstrip() if shaped.sent else shaped.why
 
 
 def client_values(call: Call, entry: ToolEntry) -> dict[str, dict[str, str]]:
@@ -75,6 +103,7 @@ def _refuse(call: Call, entry: ToolEntry, arguments: dict[str, Any]) -> bytes:
 
 
 def _result(call: Call, shaped: Shaped) -> bytes:
+    note(call, shaped)
     error = b"true" if shaped.is_error else b"false"
     structured = shaped.structured
     # Legacy revisions know objects only as structured content.

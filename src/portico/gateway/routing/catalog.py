@@ -27,6 +27,16 @@ class Shaped(Protocol):
         """The upstream's HTTP status, where there was one."""
         ...
 
+    @property
+    def sent(self) -> str:
+        """What went out, for the log, without secrets."""
+        ...
+
+    @property
+    def why(self) -> str:
+        """A sentence of the gateway's where the answer is an error of its making, else empty."""
+        ...
+
 
 class Target(Protocol):
     """What a tool call becomes. `request` holds what the templates read of the client's request, and nothing else."""
