@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 SCORED = {"2025-11-25": 30, "2026-07-28": 37}
 # What needs an upstream that asks or notifies the client. Nothing else may ever be excused.
 EXCUSABLE = re.compile(
-    r"tools-call-with-logging|tools-call-sampling|tools-call-elicitation|elicitation-sep\d+-[a-z]+|input-required-result-.+"
+    r"tools-call-sampling|tools-call-elicitation|elicitation-sep\d+-[a-z]+|input-required-result-.+"
 )
 
 

@@ -221,3 +221,13 @@ def test_the_report_names_what_cannot_be_read(tmp_path: Path) -> None:
     assert report.exit_code == 1
     assert any("gone.yaml:1:1: error: it cannot be read: No such file" in line for line in report.lines)
     assert any("holds no *.yaml" in line for line in report.lines)
+
+
+def test_arguments_of_a_body_beside_a_file_become_fields_of_the_multipart() -> None:
+    text = (
+        "version: 1\nname: d\ntools:\n- name: t\n  args:\n"
+        "  - {name: caption, in: body, type: string}\n"
+        "  - {name: file, in: multipart, type: string, contentEncoding: base64}\n"
+        "  request: {url: http://h/, method: POST}\n"
+    )
+    assert not [problem for problem in check(text, "d.yaml").problems if problem.severity == "error"]

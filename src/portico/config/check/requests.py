@@ -54,8 +54,10 @@ def _body(path: Path, tool: Tool, findings: Findings) -> None:
     for kind in BODIES:
         if kind in request.model_fields_set and getattr(request, kind) is not None:
             kinds.setdefault(kind, (*path, "request", kind))
+    positions = {str(arg.position) for arg in tool.args or []}
     for index, arg in enumerate(tool.args or []):
-        if arg.position in BODIES:
+        # Beside a file, arguments of a body or a form become fields of the same multipart.
+        if arg.position in BODIES and not ("multipart" in positions and arg.position != "multipart"):
             kinds.setdefault(str(arg.position), (*path, "args", index, "in"))
     if len(kinds) > 1:
         first, second = list(kinds)[:2]
