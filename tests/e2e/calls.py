@@ -329,8 +329,7 @@ def _echo() -> list[Case]:
             "read_file",
             {"folder": "a/b ü"},
             Sent("GET", "/echo/a%2Fb%20%C3%BC/v3/index.html"),
-            text('"/echo/a%2Fb%20%C3%BC/v3/index.html"'),
-            "/echo/a%2Fb%20%C3%BC/v3/index.html",
+            text("/echo/a%2Fb%20%C3%BC/v3/index.html"),
         ),
         refused("/echo", "read_file", {"folder": ".."}, None, "would leave its place in the path"),
         call(
@@ -342,8 +341,7 @@ def _echo() -> list[Case]:
                 "/echo",
                 "source=mcp&count=2&first=a%26b&q=a%26b&q=c%3Dd&fields=x,y&page%5Bsize%5D=5&page%5Bnumber%5D=2",
             ),
-            text(re.compile('^"source=mcp&count=2&')),
-            re.compile("^source=mcp&count=2&"),
+            text(re.compile("^source=mcp&count=2&first=a%26b&q=a%26b&")),
         ),
         call(
             "/echo",
@@ -389,16 +387,14 @@ def _echo() -> list[Case]:
             "send_note",
             {"to": ["A & B", "C"], "text": '1 < 2 "so"', "urgent": True},
             Sent("POST", "/echo/notes", headers={"content-type": "application/xml"}, body=note),
-            text(json_of(note)),
-            note,
+            text(note),
         ),
         call(
             "/echo",
             "store_point",
             {"id": "home", "x": 13.4, "y": 52},
             Sent("PUT", "/echo/points/home", body={"x": 13.4, "y": 52, "label": None}),
-            text(json_of(json_of({"x": 13.4, "y": 52, "label": None}))),
-            json_of({"x": 13.4, "y": 52, "label": None}),
+            text(json_of({"x": 13.4, "y": 52, "label": None})),
         ),
         call("/echo", "get_text", {}, Sent("GET", "/text"), text("Grüße aus dem Portikus. ✓\n")),
     ]
