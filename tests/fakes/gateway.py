@@ -15,15 +15,15 @@ from typing import Any
 
 import httpx
 import uvicorn
+from tests.fakes import rest as rest_service
+from tests.fakes.http_wire import Event, Reply, Wire, request
+from tests.fakes.rest import Rest
 
 from portico.apps.sockets import listen
 from portico.apps.worker import Place, Worker
 from portico.gateway.ingress.asgi import GatewayApp
 from portico.gateway.ingress.heads import TrustedProxies
 from portico.settings import Settings
-from tests.fakes import rest as rest_service
-from tests.fakes.http_wire import Event, Reply, Wire, request
-from tests.fakes.rest import Rest
 
 MODERN = "2026-07-28"
 LEGACY = "2025-11-25"
@@ -47,6 +47,7 @@ class Gateway:
         self.http = httpx.AsyncClient(base_url=self.url, timeout=PATIENCE)
         self._out, self._err = io.BytesIO(), io.StringIO()
         self.worker: Worker
+        self.key = b""
 
     # One request, and its answer --------------------------------------------------------------------------------------
 
@@ -101,7 +102,7 @@ class Gateway:
         assert head.headers.get("content-type") == "text/event-stream", (head.status, head.headers)
         return wire, head
 
-    # MCP ----------------------------------------------------------------------------------------------------------------
+    # MCP --------------------------------------------------------------------------------------------------------------
 
     async def modern(
         self,
@@ -145,7 +146,7 @@ class Gateway:
         await client.request("initialize", params)
         return client
 
-    # The world around ---------------------------------------------------------------------------------------------------
+    # The world around -------------------------------------------------------------------------------------------------
 
     def write(self, name: str, text: str) -> None:
         (self.directory / name).write_text(text.replace("REST", self.rest.url))
@@ -298,20 +299,30 @@ def _build(settings: Settings, place: Place, gateway: Gateway, ingress: str) -> 
 
 @contextlib.asynccontextmanager
 async def running(
-    directory: Path, documents: Mapping[str, str], *, ingress: str = "http1", admin: bool = False, **settings: Any
+    directory: Path,
+    documents: Mapping[str, str],
+    *,
+    ingress: str = "http1",
+    admin: bool = False,
+    peers: Path | None = None,
+    key: bytes = b"",
+    rest: Rest | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Gateway]:
-    """`documents` by file name; REST in them becomes the address of the scripted service."""
+    """`documents` by file name; REST in them becomes the address of the scripted service. Workers that share `peers`,
+    `key` and `rest` are one gateway, but each has a port of its own, so that a test chooses where a request lands."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     public = listen("127.0.0.1", 0)
     private = listen("127.0.0.1", 0) if admin else None
-    async with rest_service.serving() as rest:
+    async with contextlib.nullcontext(rest) if rest is not None else rest_service.serving() as rest:
         admin_port = private.getsockname()[1] if private is not None else None
         gateway = Gateway(directory, rest, public.getsockname()[1], admin_port)
+        gateway.key = key or secrets.token_bytes(32)
         for name, text in documents.items():
             gateway.write(name, text)
         fields = {"store": f"files:{directory}", "log": "json", "admin": "off", "poll": 3600.0, "drain": 5.0}
-        place = Place(public, private, secrets.token_bytes(32), None)
+        place = Place(public, private, gateway.key, peers)
         gateway.worker = _build(Settings(**(fields | settings)), place, gateway, ingress)
         root.handlers[:] = [*handlers, *root.handlers]
         started = asyncio.Event()

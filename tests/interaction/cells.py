@@ -1,5 +1,5 @@
-"""What an endpoint must do, statement by statement: the table of how the era of a POST is chosen, what holds in each era,
-and the decisions where the specification's texts leave room. Each has a row in one of the rows_*.py files.
+"""What an endpoint must do, statement by statement: the table of how the era of a POST is chosen, what holds in each
+era, and the decisions where the specification's texts leave room. Each has a row in one of the rows_*.py files.
 """
 
 # Situation → what a handshake-era client sees, and what a stateless one does; None where the era knows no such thing.
@@ -40,7 +40,7 @@ STATEMENTS: dict[str, str] = {
     "modern: serverInfo": "every result's _meta carries the server's name, version and icons",
     "modern: discover": "server/discover tells versions, capabilities and instructions",
     "modern: listen acknowledges": "the acknowledgement comes first and is tagged with the subscription's id",
-    "modern: listen tells": "a reload is told to those who asked, tagged with the subscription's id, and nothing else is",
+    "modern: listen tells": "a reload is told, tagged with the subscription's id, to those who asked and nobody else",
     "modern: listen ends": "a graceful end of a subscription is the result of its request",
     "modern: listen ends with its endpoint": "a subscription of an endpoint that is served no more ends with a result",
     "modern: no resumption": "events have no ids, and Last-Event-ID changes nothing",

@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.gateway import INGRESSES, Gateway, running
-from tests.interaction.documents import USERS
+for _rows in ("table", "modern", "legacy", "decisions"):
+    pytest.register_assert_rewrite(f"tests.interaction.rows_{_rows}")
+pytest.register_assert_rewrite("tests.interaction.rows")
+
+from tests.fakes.gateway import INGRESSES, Gateway, running  # noqa: E402
+from tests.interaction.documents import USERS  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +43,16 @@ async def gateway(served: Gateway) -> AsyncIterator[Gateway]:
 async def changing(anyio_backend: str, ingress: str, tmp_path: Path) -> AsyncIterator[Gateway]:
     async with running(tmp_path, {"users.yaml": USERS}, ingress=ingress, admin=True) as gateway:
         yield gateway
+
+
+@pytest.fixture
+async def pair(anyio_backend: str, ingress: str, tmp_path: Path) -> AsyncIterator[tuple[Gateway, Gateway]]:
+    """Two workers of one gateway, each at a port of its own."""
+    documents, peers, key = tmp_path / "documents", tmp_path / "peers", b"k" * 32
+    documents.mkdir()
+    peers.mkdir()
+    async with (
+        running(documents, {"users.yaml": USERS}, ingress=ingress, peers=peers, key=key) as one,
+        running(documents, {}, ingress=ingress, peers=peers, key=key, rest=one.rest) as other,
+    ):
+        yield one, other

@@ -12,7 +12,10 @@ routers:
   - {prefix: /brief, server: users, limits: {timeout: 300ms}}
   - prefix: /open
     server: plain
-    cors: {allowOrigins: ["https://console.example.com"], allowCredentials: true, exposeHeaders: [Mcp-Session-Id, X-More]}
+    cors:
+      allowOrigins: ["https://console.example.com"]
+      allowCredentials: true
+      exposeHeaders: [Mcp-Session-Id, X-More]
   - {prefix: /everybody, server: plain, cors: {allowOrigins: ["*"]}}
 servers:
   - name: users
@@ -40,7 +43,9 @@ tools:
     response: {outputSchema: {type: array}}
   - name: shaped
     request: {url: "{{ values.base }}/shaped"}
-    response: {body: {total: "{{ response.json.total }}"}, outputSchema: {type: object, properties: {total: {type: integer}}}}
+    response:
+      body: {total: "{{ response.json.total }}"}
+      outputSchema: {type: object, properties: {total: {type: integer}}}
   - name: hold
     args: [{name: note, in: query, type: string}]
     request: {url: "{{ values.base }}/hold"}
@@ -55,6 +60,9 @@ tools:
     request: {url: "{{ values.base }}/user/{{ args.id }}"}
   - name: traced
     request: {url: "{{ values.base }}/traced", headers: {X-Trace: "{{ request.headers.x-trace }}"}}
+  - name: asks
+    requires: {elicitation: {form: {}}}
+    request: {url: "{{ values.base }}/echo"}
 prompts:
   - name: welcome
     description: A greeting.

@@ -34,7 +34,7 @@ def refused(reply: Reply, status: int, code: int, identifier: Any = 1) -> dict[s
 async def eventually(true: Callable[[], bool], seconds: float = 3.0) -> None:
     """For what nobody announces. Looks often, and gives up."""
     async with asyncio.timeout(seconds):
-        while not true():
+        while not true():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
 

@@ -1,11 +1,7 @@
 """The table: one situation, one era, one row."""
 
-import json
 from typing import Any
 
-from portico.wire import errors
-from portico.wire.errors import RpcError
-from portico.wire.jsonrpc import encode_error
 from tests.fakes.gateway import (
     LEGACY,
     MODERN,
@@ -18,6 +14,8 @@ from tests.fakes.gateway import (
 )
 from tests.fakes.http_wire import Reply
 from tests.interaction.rows import dropped_within_a_second, refused, row
+
+from portico.wire import errors
 
 MCP = "/users/mcp"
 FOR_LEGACY: dict[str, str | None] = {"MCP-Protocol-Version": LEGACY}
@@ -97,7 +95,15 @@ async def _(gateway: Gateway) -> None:
     assert reply.status == 406
 
 
-NOT_JSON = (b"", b"{", b"nonsense", b'{"jsonrpc":"2.0","id":1,"method":"ping"} x', b"\xff\xfe", b"{" * 5000, b"[" * 5000)
+NOT_JSON = (
+    b"",
+    b"{",
+    b"nonsense",
+    b'{"jsonrpc":"2.0","id":1,"method":"ping"} x',
+    b"\xff\xfe",
+    b"{" * 5000,
+    b"[" * 5000,
+)
 NOT_ENVELOPES = (
     b"null",
     b'"text"',
@@ -280,13 +286,13 @@ async def _(gateway: Gateway) -> None:
 
 @row("missing client capability | modern")
 async def _(gateway: Gateway) -> None:
-    # No method of a REST-backed endpoint needs a capability of its client, so this is where such an error becomes HTTP.
-    needed = {"requiredCapabilities": {"elicitation": {}}}
-    error = RpcError(errors.MISSING_CAPABILITY, "This tool asks the user.", needed)
-    assert error.http_status(modern=True) == 400
-    encoded = json.loads(encode_error(1, error, "c-1"))["error"]
-    assert encoded["code"] == -32021
-    assert encoded["data"]["requiredCapabilities"] == {"elicitation": {}}
+    for declared in ({}, {"elicitation": {}}, {"sampling": {}}):
+        meta = {"io.modelcontextprotocol/clientCapabilities": declared}
+        for more in ({}, {"progressToken": 1}):
+            error = refused(await gateway.modern("tools/call", {"name": "asks"}, meta=meta | more), 400, -32021)
+            assert error["data"]["requiredCapabilities"] == {"elicitation": {"form": {}}}
+    able = {"io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}}}
+    assert (await gateway.modern("tools/call", {"name": "asks"}, meta=able)).result["isError"] is False
 
 
 @row("unknown or foreign session | legacy")
