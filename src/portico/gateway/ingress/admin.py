@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 from portico.gateway.exchange import JSON, Reply, Request, text_reply
+from portico.gateway.origin import LOOPBACK, HostRules
 from portico.observe.metrics import exposition
 
 
@@ -23,8 +24,13 @@ class Admin:
         self._peers = peers
         self._ask_self = ask_self
         self._token = token
+        self._hosts = HostRules(LOOPBACK)
 
     async def handle(self, request: Request) -> Reply:
+        if self._may_be_a_page(request):
+            return text_reply(
+                403, "Without a token the admin listener answers programs of this machine, and no web page."
+            )
         if not self._admits(request):
             return text_reply(
                 401, "Send Authorization: Bearer and the admin token.", ((b"www-authenticate", b"Bearer"),)
@@ -49,6 +55,10 @@ class Admin:
         """One report for all workers: what one could not load, none could, for they read the same store."""
         worst = max(reports, key=lambda report: len(report["problems"]))
         return Reply(200, msgspec.json.encode({**worst, "workers": len(reports)}), (JSON,))
+
+    def _may_be_a_page(self, request: Request) -> bool:
+        """Whether a browser may be asking for some web page, by a form or under a name that was bound to loopback."""
+        return self._token is None and (b"origin" in request.headers or not self._hosts.allows_host(request.host))
 
     def _admits(self, request: Request) -> bool:
         if self._token is None:

@@ -94,6 +94,7 @@ class Connection(asyncio.Protocol):
         "_parser",
         "_paused",
         "_queue",
+        "_segment",
         "_size",
         "_step",
         "_stream",
@@ -113,6 +114,7 @@ class Connection(asyncio.Protocol):
         self._keep = True
         self._chunked = True
         self._paused = False
+        self._segment = 0
         self._body_until = _FOREVER
         self._begin()
         self.expires = home.now + home.limits.first_byte
@@ -135,6 +137,7 @@ class Connection(asyncio.Protocol):
         self._address = peer[0] if isinstance(peer, tuple) else ""
 
     def data_received(self, data: bytes) -> None:
+        self._segment = len(data)
         if self._in_head:
             if self._head_size == 0 and self._step is None and self._stream is None:
                 self.expires = self._home.now + self._home.limits.head
@@ -232,6 +235,9 @@ class Connection(asyncio.Protocol):
             return BadHead(414, f"The URL is longer than {MOST_PATH} bytes.")
         if len(headers) > MOST_HEADERS:
             return BadHead(431, f"A request has at most {MOST_HEADERS} headers.")
+        # What came in too few bytes for that need not be summed.
+        if self._segment + self._head_size > MOST_BYTES and _size(headers) > MOST_BYTES:
+            return BadHead(431, f"The headers are larger than {MOST_BYTES} bytes.")
         if b"host" not in headers:
             return BadHead(400, "The Host header is missing.")
         length = headers.get(b"content-length")
@@ -403,6 +409,10 @@ class Connection(asyncio.Protocol):
         if self._chunked:
             self._write(b"0\r\n\r\n")
         self._next()
+
+
+def _size(headers: Headers) -> int:
+    return sum(len(name) + len(value) for name, value in headers.items())
 
 
 def _nothing() -> None:

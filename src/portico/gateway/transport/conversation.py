@@ -102,12 +102,12 @@ def overloaded(text: str, retry_after: int = 5) -> Reply:
 
 
 def find_session(
-    shared: Conversations, endpoint: Endpoint, principal: str | None, identifier: str
+    shared: Conversations, endpoint: Endpoint, principal: str | None, identifier: str, *, via_sse: bool = False
 ) -> Session | str | None:
-    """The session that an identifier names, the worker that has it, or None when there is no such session."""
+    """The session of one transport that an identifier names, the worker that has it, or None when there is none."""
     session = shared.sessions.find(identifier, endpoint.prefix, principal)
     if session is not None:
-        return session
+        return session if session.via_sse is via_sse else None
     worker = shared.sessions.owner(identifier, endpoint.prefix, principal)
     return None if worker == shared.sessions.worker else worker
 

@@ -49,10 +49,10 @@ class LegacySse:
         if request.method != "POST":
             return text_reply(405, "Messages are POSTed here.", ((b"allow", b"POST"),))
         identifier = parse_qs(request.query.decode("latin-1"), max_num_fields=20).get("sessionId", [""])[0]
-        session = find_session(self._shared, endpoint, principal, identifier)
+        session = find_session(self._shared, endpoint, principal, identifier, via_sse=True)
         if isinstance(session, str):
             return await self._shared.peers.forward(request, session)
-        if session is None or not session.via_sse:
+        if session is None:
             return text_reply(404, "Session not found: open GET /sse first and POST where its endpoint event says.")
         try:
             messages = [decode(raw) for raw in self._split(request.body, session)]
