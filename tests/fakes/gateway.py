@@ -265,7 +265,9 @@ class AsgiListener:
     def __init__(self, worker: Worker) -> None:
         proxies = TrustedProxies(worker.settings.trusted_proxy)
         self._app = GatewayApp(worker.entry, proxies, worker.settings.max_body)
-        config = uvicorn.Config(self._app, http="httptools", lifespan="off", ws="none", log_config=None)
+        config = uvicorn.Config(
+            self._app, http="httptools", lifespan="off", ws="none", log_config=None, proxy_headers=False
+        )
         self._server = uvicorn.Server(config)
         self._task: asyncio.Task[None] | None = None
 
