@@ -88,7 +88,9 @@ async def _(gateway: Gateway) -> None:
     for method, params in (*CACHED, *OTHERS):
         info = (await gateway.modern(method, params)).result["_meta"][SERVER]
         assert (info["name"], info["version"], info["title"]) == ("users", "9.1", "Users")
-        assert info["icons"][0]["src"] == "https://example.com/icon.png"
+    # Pictures and prose are told once, by the greeting.
+    greeting = (await gateway.modern("server/discover")).result["_meta"][SERVER]
+    assert greeting["icons"][0]["src"] == "https://example.com/icon.png"
 
 
 @row("modern: discover")
