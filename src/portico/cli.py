@@ -40,7 +40,7 @@ def main_options(
 
 def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command one flag for each setting; a flag that is not given is None."""
-    own = list(inspect.signature(command).parameters.values())[1:]
+    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
     flags = []
     for item in dataclasses.fields(Settings):
         kind = item.default.__class__
@@ -49,7 +49,7 @@ def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
         name = "--" + item.name.replace("_", "-")
         declared = f"{name}/--no-{name[2:]}" if kind is bool else name
         shown = item.default if item.default not in ("", ()) else None
-        help_text = item.metadata["help"] + (f" Default: {shown}." if shown is not None and kind is not bool else "")
+        help_text = item.metadata["help"] + (f" Default: {shown}" if shown is not None and kind is not bool else "")
         flags.append(
             inspect.Parameter(
                 item.name,
@@ -78,7 +78,9 @@ SettingsFile = Annotated[str | None, typer.Option("--settings", help="A TOML fil
 def gateway(
     flags: dict[str, Any],
     settings: SettingsFile = None,
-    show_settings: Annotated[bool, typer.Option("--show-settings", help="Print every setting and leave.")] = False,
+    show_settings: Annotated[
+        bool, typer.Option("--show-settings", is_flag=True, help="Print every setting and leave.")
+    ] = False,
 ) -> None:
     """Serve the documents of a store as MCP endpoints."""
     try:

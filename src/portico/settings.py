@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import math
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+from portico.net.egress import Egress
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 _SECRET = "PORTICO_SECRET_"
@@ -177,31 +180,48 @@ def _typed(item: dataclasses.Field[Any], value: Any, where: str) -> Any:
     raise SettingsError(f"{where}: {item.name.replace('_', '-')} must be of the type of {item.default!r}.")
 
 
+Refuse = Callable[[str, str], NoReturn]
+
+
 def _judge(settings: Settings, origins: Mapping[str, str]) -> None:
     """Refuse what could not work, before anything is started."""
 
-    def refuse(name: str, why: str) -> None:
+    def refuse(name: str, why: str) -> NoReturn:
         flag = "--" + name.replace("_", "-")
         raise SettingsError(f"{flag} (from {origins[name]}) {why}")
 
-    if not 0 <= settings.port <= 65535:
-        refuse("port", f"must be 0 to 65535, not {settings.port}.")
-    if not 1 <= settings.workers <= 64:
-        refuse("workers", f"must be 1 to 64, not {settings.workers}.")
+    _judge_numbers(settings, refuse)
+    _judge_addresses(settings, refuse)
     if settings.log not in ("text", "json"):
         refuse("log", f"must be text or json, not {settings.log!r}.")
     if settings.log_level not in ("debug", "info", "warning", "error"):
         refuse("log_level", f"must be debug, info, warning or error, not {settings.log_level!r}.")
+    try:
+        Egress.parse(settings.egress_policy)
+    except ValueError as error:
+        refuse("egress", f"cannot be used. {error}.")
+
+
+def _judge_numbers(settings: Settings, refuse: Refuse) -> None:
+    if not 0 <= settings.port <= 65535:
+        refuse("port", f"must be 0 to 65535, not {settings.port}.")
+    if not 1 <= settings.workers <= 64:
+        refuse("workers", f"must be 1 to 64, not {settings.workers}.")
+    for name in ("max_body", "session_idle", "drain", "poll"):
+        if not 0 < getattr(settings, name) < math.inf:
+            refuse(name, f"must be more than 0, not {getattr(settings, name)}.")
+
+
+def _judge_addresses(settings: Settings, refuse: Refuse) -> None:
     if settings.public_url and not re.fullmatch(r"https?://[^/?#\s]+[^?#\s]*", settings.public_url):
         refuse("public_url", "must be an http or https URL without query.")
     if settings.admin != "off" and not re.fullmatch(r".+:\d{1,5}", settings.admin):
         refuse("admin", f"must be HOST:PORT or off, not {settings.admin!r}.")
     address = settings.admin_address
+    if address is not None and address[1] > 65535:
+        refuse("admin", f"must have a port of 0 to 65535, not {address[1]}.")
     if address is not None and not _is_loopback(address[0]) and len(settings.admin_token) < 16:
         refuse("admin", "is beyond loopback, so --admin-token must have at least 16 characters.")
-    for name in ("max_body", "session_idle", "drain", "poll"):
-        if getattr(settings, name) <= 0:
-            refuse(name, "must be more than 0.")
     if not all(_is_network(network) for network in settings.trusted_proxy):
         refuse("trusted_proxy", f"must be addresses or networks, not {', '.join(settings.trusted_proxy)}.")
 

@@ -6,10 +6,12 @@ import contextlib
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 EXAMPLES = Path("examples")
+DEMO_PORT = 5236
 
 
 def run(port: int, demo_port: int, admin: str, workers: int) -> int:
@@ -17,13 +19,28 @@ def run(port: int, demo_port: int, admin: str, workers: int) -> int:
     if not EXAMPLES.is_dir():
         print("portico: examples/ is not here; run this in the repository.", file=sys.stderr)
         return 2
-    portico = [sys.executable, "-m", "portico.cli"]
-    gateway = ["gateway", "--store", f"files:{EXAMPLES}", "--port", str(port), "--admin", admin]
-    processes = [
-        subprocess.Popen([*portico, "demo", "--port", str(demo_port)]),
-        subprocess.Popen([*portico, *gateway, "--workers", str(workers), "--secrets", str(EXAMPLES / "secrets")]),
-    ]
-    print(_greeting(port, demo_port), flush=True)
+    with tempfile.TemporaryDirectory(prefix="portico-example-") as folder:
+        documents = EXAMPLES if demo_port == DEMO_PORT else _copies(Path(folder), demo_port)
+        portico = [sys.executable, "-m", "portico.cli"]
+        gateway = ["gateway", "--store", f"files:{documents}", "--port", str(port), "--admin", admin]
+        processes = [
+            subprocess.Popen([*portico, "demo", "--port", str(demo_port)]),
+            subprocess.Popen([*portico, *gateway, "--workers", str(workers), "--secrets", str(EXAMPLES / "secrets")]),
+        ]
+        print(_greeting(port, demo_port, documents), flush=True)
+        return _wait(processes)
+
+
+def _copies(folder: Path, demo_port: int) -> Path:
+    """The documents with the address of a demo service that is not where they expect it."""
+    for document in EXAMPLES.glob("*.yaml"):
+        text = document.read_text().replace(f"127.0.0.1:{DEMO_PORT}", f"127.0.0.1:{demo_port}")
+        (folder / document.name).write_text(text)
+    return folder
+
+
+def _wait(processes: list[subprocess.Popen[bytes]]) -> int:
+    """Until somebody wants an end or a process has come to one; then end all."""
     stopped = False
 
     def stop(*_: object) -> None:
@@ -45,7 +62,7 @@ def _end(processes: list[subprocess.Popen[bytes]], asked: bool) -> int:
     return 0 if asked else max(abs(code) for code in codes) or 1
 
 
-def _greeting(port: int, demo_port: int) -> str:
+def _greeting(port: int, demo_port: int, documents: Path) -> str:
     url = f"http://127.0.0.1:{port}/users"
     return f"""
 Portico serves the demo's users API (http://127.0.0.1:{demo_port}/openapi.json) as an MCP endpoint:
@@ -70,5 +87,5 @@ Try a call (the stateless revision needs no handshake):
          "io.modelcontextprotocol/protocolVersion": "2026-07-28",
          "io.modelcontextprotocol/clientCapabilities": {{}}}}}}}}'
 
-The documents are in examples/: change one and it is served within two seconds. Ctrl-C ends both.
+The documents are in {documents}/: change one and it is served within two seconds. Ctrl-C ends both.
 """

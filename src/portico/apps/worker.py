@@ -50,6 +50,7 @@ log = logging.getLogger("portico")
 SWEEP = 0.25
 KEEP_ALIVE = 20.0
 RELOAD_PATIENCE = 20.0
+ACCEPT_GRACE = 1.0
 # A stream that is handed over keeps its connection, so there may be as many as there are streams. How long an answer
 # may take is the owner's business: whoever hands a request over waits for as long as it works.
 PEER_LIMITS = ClientLimits(connections=20_000, first_byte=math.inf)
@@ -77,7 +78,9 @@ class Worker:
         self.name = secrets.token_hex(6)
         self.live = Live()
         self.client = HttpClient(Egress.parse(settings.egress_policy))
-        self._access_log = AccessLog(settings.log if settings.access_log else "off", sys.stdout.buffer)
+        self._access_log = AccessLog(
+            settings.log if settings.access_log else "off", sys.stdout.buffer, self._redactor.clean
+        )
         self.figures = Figures()
         observer = CallObserver(self._access_log, self.figures)
         secret_files = SecretFiles(Path(settings.secrets) if settings.secrets else None, environment_secrets)
@@ -177,24 +180,33 @@ class Worker:
         return {**asdict(report), "failed": False}
 
     async def _drain(self, listeners: list[Listener]) -> None:
-        """Say so, end what idles, wait for what works, then leave."""
+        """Say so, wait for what works, end what idles, then leave. All of it within the time to drain."""
         self.entry.draining = True
+        until = self._clock() + self.settings.drain
         log.info("Shutting down: %d requests under way, %d streams open.", self.public.in_flight, len(self.streams))
         self.subscriptions.end()
-        await self._calls_finish()
-        self.sessions.close()
+        await self._calls_finish(until)
+        self.subscriptions.end()
         self.streams.close()
-        await asyncio.gather(*(listener.end(self.settings.drain) for listener in listeners))
+        left = max(0.0, until - self._clock())
+        await asyncio.gather(*(listener.end(left) for listener in listeners))
+        # Not earlier: to end a session is to cancel the calls in it.
+        self.sessions.close()
         await self.client.aclose()
         await self._peer_client.aclose()
         self._access_log.flush()
         if self._place.peers is not None:
             (self._place.peers / f"{self.name}.sock").unlink(missing_ok=True)
 
-    async def _calls_finish(self) -> None:
-        """Calls whose answers go out on streams are not seen by the server, so they are waited for here."""
+    async def _calls_finish(self, until: float) -> None:
+        """While calls are under way, connections are accepted a little longer: whoever balances the load has to ask to
+        learn that we are not ready. Calls whose answers are streams are not seen by a listener and waited for here."""
         if self._shared.tasks:
-            await asyncio.wait(set(self._shared.tasks), timeout=self.settings.drain)
+            await asyncio.wait(set(self._shared.tasks), timeout=until - self._clock())
+        for _ in range(20):
+            if not self.public.in_flight or self._clock() >= until:
+                return
+            await asyncio.sleep(ACCEPT_GRACE / 20)
 
     def _forget(self, prefix: str) -> None:
         """An endpoint is gone: its subscriptions end with a result and its sessions are no more."""

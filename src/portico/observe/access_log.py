@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import IO
 
 import msgspec
@@ -26,13 +27,17 @@ class Line(msgspec.Struct, omit_defaults=True):
 
 
 class AccessLog:
-    """`style` is json, text or off. Lines wait for flush(), which is called several times a second."""
+    """`style` is json, text or off. `clean` takes secrets out of what others wrote.
+
+    Lines wait for flush(), which is called several times a second.
+    """
 
     MOST_WAITING = 10_000
 
-    def __init__(self, style: str, sink: IO[bytes]) -> None:
+    def __init__(self, style: str, sink: IO[bytes], clean: Callable[[str], str] = str) -> None:
         self._style = style
         self._sink = sink
+        self._clean = clean
         self._waiting: list[Line] = []
         self._encoder = msgspec.json.Encoder()
         self.lost = 0
@@ -49,6 +54,9 @@ class AccessLog:
         if not self._waiting:
             return
         waiting, self._waiting = self._waiting, []
+        for line in waiting:
+            if line.detail:
+                line.detail = self._clean(line.detail)
         if self._style == "json":
             data = b"".join([self._encoder.encode(line) + b"\n" for line in waiting])
         else:

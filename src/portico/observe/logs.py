@@ -28,13 +28,13 @@ class Redactor(logging.Filter):
         )
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = self._clean(record.getMessage()), ()
+        record.msg, record.args = self.clean(record.getMessage()), ()
         if record.exc_info:
             # The message of an exception is somebody else's text, so a trace is redacted like any line.
-            record.exc_text = self._clean(_plain.formatException(record.exc_info))
+            record.exc_text = self.clean(_plain.formatException(record.exc_info))
         return True
 
-    def _clean(self, text: str) -> str:
+    def clean(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret, "(secret)")
         return text

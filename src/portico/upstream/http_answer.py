@@ -25,6 +25,7 @@ from portico.upstream.selection import Select
 
 ROOTS = frozenset({"args", "values", "request", "session", "response"})
 MAX_ERROR_TEXT = 65_536
+_MOST_WHY = 300
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -68,7 +69,8 @@ def text_content(text: str) -> bytes:
 
 def failure(text: str, status: int | None = None) -> Shaped:
     shaped = Shaped(text_content(text), None, True, status)
-    shaped.why = text
+    # What follows the first line is the upstream's, and bodies stay out of logs.
+    shaped.why = text.partition("\n")[0][:_MOST_WHY]
     return shaped
 
 

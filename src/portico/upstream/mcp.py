@@ -66,7 +66,7 @@ Hear = Callable[[Heard], None]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The end of a request: one encoded member, `"result":…` or `"error":…`, exactly as the upstream wrote its value."""
+    """The end of a request: one encoded member, `"result":…` or `"error":…`, its value as the upstream wrote it."""
 
     member: bytes
     is_error: bool

@@ -7,7 +7,13 @@ from typing import Any
 import msgspec
 
 CALL_ID = "portico/callId"
+_IDENTITY = ("name", "title", "version")
 LEGACY_TAIL = f'"_meta":{{"{CALL_ID}":"'.encode()
+
+
+def identity(server_info: dict[str, Any]) -> dict[str, Any]:
+    """Who a server is, without its pictures and prose, which the greeting alone tells."""
+    return {key: server_info[key] for key in _IDENTITY if key in server_info}
 
 
 def modern_tail(server_info: dict[str, Any]) -> bytes:

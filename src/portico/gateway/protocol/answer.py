@@ -13,7 +13,7 @@ def encode_answer(call: Call, members: bytes) -> bytes:
     if not (members or call.modern):
         # Handshake revisions define EmptyResult as {}, and clients check it (specification 2025-11-25, utilities/ping).
         return encode_result(call.identifier, b"")
-    tail = call.endpoint.modern_tail if call.modern else LEGACY_TAIL
+    tail = call.tail or (call.endpoint.modern_tail if call.modern else LEGACY_TAIL)
     comma = b"," if members else b""
     return encode_result(call.identifier, b'%b%b%b%b"}' % (members, comma, tail, call.call_id.encode()))
 

@@ -39,6 +39,7 @@ class Call:
         "read_client",
         "session",
         "started",
+        "tail",
         "version",
     )
 
@@ -70,6 +71,7 @@ class Call:
         self.params = NOTHING
         self.asked = ""
         self.detail = ""
+        self.tail = b""
         self.notify: Callable[[bytes], None] | None = None
         self.cancelled = False
 

@@ -58,6 +58,7 @@ async def discover(call: Call) -> bytes:
     }
     if endpoint.instructions is not None:
         result["instructions"] = endpoint.instructions
+    call.tail = endpoint.greeting_tail
     return members(result) + cache_hints(call)
 
 

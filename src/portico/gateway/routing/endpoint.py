@@ -40,6 +40,8 @@ class Endpoint:
     ttl_ms: int
     cache_scope: str
     cors: CorsRules | None
+    greeting_tail: bytes
+    """Members that end the answer of `server/discover`, up to the call id (see portico.wire.results)."""
     modern_tail: bytes
     """Members that end every modern result, up to the call id (see portico.wire.results)."""
     tags: Sequence[str] = ()

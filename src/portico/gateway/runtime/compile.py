@@ -28,7 +28,7 @@ from portico.gateway.runtime.arguments import compile_arguments
 from portico.gateway.runtime.uri_templates import compile_uri_template
 from portico.template import compile_value
 from portico.upstream.http_api import HttpTool
-from portico.wire.results import modern_tail
+from portico.wire.results import identity, modern_tail
 from portico.wire.versions import supported
 
 
@@ -95,7 +95,8 @@ def _endpoint(document: Document, router: Router, server: Server, parts: _Parts)
         ttl_ms=int(server.cache.ttl * 1000),
         cache_scope=server.cache.scope,
         cors=_cors(router.cors) if router.cors is not None else None,
-        modern_tail=modern_tail(info),
+        greeting_tail=modern_tail(info),
+        modern_tail=modern_tail(identity(info)),
     )
 
 
