@@ -184,14 +184,16 @@ def gateway(
     admin: str = "127.0.0.1:0",
     env: Mapping[str, str] | None = None,
     name: str = "gateway",
+    ready: bool = True,
 ) -> Iterator[Gateway]:
-    """A gateway on a directory of documents, ready to answer, with all of its workers."""
+    """A gateway on a directory of documents, ready to answer; with all of its workers where
+    `ready` and the admin listener is open to the test."""
     command = ["gateway", "--store", f"files:{documents}", "--port", "0", "--admin", admin, "--log", "json", *settings]
     with started(directory, name, command, env) as found:
         match = found.said(r"portico gateway: (http://[^\s,]+)(?:, admin on (http://[^\s,]+))?")
         running = Gateway(found.process, found.out, found.err, match[1], match[2] or "")
         until(lambda: is_ready(running), "the gateway is ready")
-        if "--workers" in settings and running.admin:
+        if ready and "--workers" in settings and running.admin:
             wanted = int(settings[settings.index("--workers") + 1])
             until(lambda: len(running.status()) == wanted, f"{wanted} workers")
         yield running
