@@ -6,12 +6,14 @@ A page that a browser shows can reach a gateway on loopback through DNS rebindin
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 from portico.gateway.exchange import Reply, Request
 from portico.gateway.routing.endpoint import CorsRules
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+_NAME = re.compile(r"(\[[^\[\]@]+\]|[^\[\]:@]+)(?::[0-9]*)?")
 
 
 class HostRules:
@@ -53,9 +55,9 @@ class HostRules:
 
 
 def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host.partition("]")[0] + "]"
-    return host.partition(":")[0]
+    """The name alone, or nothing where the text is more than a name and a port."""
+    match = _NAME.fullmatch(host)
+    return match[1] if match is not None else ""
 
 
 def preflight(request: Request, cors: CorsRules | None) -> Reply:

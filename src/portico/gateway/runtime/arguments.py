@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from portico.gateway.routing.catalog import HeaderMirror
 
 _MOST_REASONS = 5
 _MOST_TEXT = 300
+_INTEGER = re.compile(r"-?[0-9]{1,400}")
+_NUMBER = re.compile(r"-?[0-9]{1,200}(\.[0-9]{1,300})?([eE][+-]?[0-9]{1,2})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +65,11 @@ def _typed(schema: Any, text: str) -> Any:
     kinds = kinds if isinstance(kinds, list) else [kinds]
     if "string" in kinds:
         return text
-    try:
-        if "integer" in kinds:
-            return int(text)
-        if "number" in kinds:
-            return float(text)
-    except ValueError:
-        return text
+    # Read as JSON would be, for Python takes more for a number: 1_0, nan, other scripts' digits.
+    if "integer" in kinds and _INTEGER.fullmatch(text):
+        return int(text)
+    if "number" in kinds and _NUMBER.fullmatch(text):
+        return float(text)
     if "boolean" in kinds and text in ("true", "false"):
         return text == "true"
     return text
