@@ -37,7 +37,7 @@ class Sessions:
         self._limits = limits
         self._clock = clock
         self._sessions: dict[str, Session] = {}
-        self._by_owner: dict[str, dict[str, Session]] = {}
+        self._by_owner: dict[tuple[str | None, str], dict[str, Session]] = {}
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -47,7 +47,7 @@ class Sessions:
 
     def create(self, prefix: str, principal: str | None, address: str) -> Session:
         """A new session, or Full. An idle session of the same owner makes room rather than refuse its client."""
-        owner = f"={principal}" if principal is not None else address
+        owner = _owner(principal, address)
         most = self._limits.per_address if principal is None else self._limits.per_principal
         mine = self._by_owner.setdefault(owner, {})
         if len(mine) >= most and not self._evict(mine):
@@ -83,7 +83,7 @@ class Sessions:
     def end(self, session: Session) -> None:
         if self._sessions.pop(session.identifier, None) is None:
             return
-        owner = f"={session.principal}" if session.principal is not None else session.address
+        owner = _owner(session.principal, session.address)
         mine = self._by_owner.get(owner, {})
         mine.pop(session.identifier, None)
         if not mine:
@@ -119,3 +119,8 @@ class Sessions:
     def _mac(self, worker: str, nonce: str, prefix: str, principal: str | None) -> str:
         text = "\n".join((worker, nonce, prefix, "" if principal is None else f"={principal}"))
         return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def _owner(principal: str | None, address: str) -> tuple[str | None, str]:
+    """Whom a session counts for: its principal, wherever it calls from, or the address of a caller without a name."""
+    return (principal, "") if principal is not None else (None, address)
