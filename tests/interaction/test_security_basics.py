@@ -473,7 +473,7 @@ async def test_nothing_that_a_client_sends_can_forge_a_line_of_the_log(tmp_path:
             await gateway.send("POST", MCP, {}, body(evil)),
             await gateway.modern("tools/call", {"name": evil}, headers={"Mcp-Name": None}),
             await gateway.send("POST", MCP, {}, body("resources/read", {"uri": evil})),
-            await gateway.send("GET", "/no%0Awhere\x80"),
+            await gateway.send("GET", "/no%0Awhere"),
         ):
             assert reply.status >= 400
         client = await gateway.open()

@@ -40,6 +40,7 @@ class HostRules:
 
     def allows_origin(self, origin: str, host: bytes, cors: CorsRules | None) -> bool:
         """Whether a page of this origin may ask: one that the router lists, or a page of this gateway's own host."""
+        origin = origin.strip(" \t")
         if cors is not None and cors.allows(origin):
             return True
         try:
