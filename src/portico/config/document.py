@@ -110,7 +110,7 @@ class Router(Model):
     prefix: str = Field(
         pattern=PREFIX, max_length=200, description="Serves {prefix}/mcp, {prefix}/sse and {prefix}/message."
     )
-    server: str = Field(description="The server, below, that this endpoint offers.")
+    server: str = Field(description="The server, below, that this endpoint offers, or an mcpServer to be relayed.")
     auth: Auth = Auth(mode="none")
     cors: Cors | None = None
     protocol: Protocol = Protocol(oldest="2024-11-05")
@@ -259,6 +259,42 @@ class Resource(Described):
     )
 
 
+class Forward(Model):
+    headers: list[str] = Field(default=[], description="Headers of the client's request that are passed on.")
+
+
+class McpServer(Model):
+    """An upstream MCP server, in the form that mcp.json files use."""
+
+    type: Literal["stdio", "sse", "http", "streamable-http", "streamableHttp"] | None = Field(
+        default=None, description="Without it, `command` means stdio and `url` streamable HTTP."
+    )
+    url: str | None = Field(default=None, description="A template over values and secrets.")
+    headers: dict[str, str] = Field(default={}, description="Templates over values and secrets, by header name.")
+    command: str | None = Field(default=None, description="The program to start; no shell reads it.")
+    args: list[str] = []
+    env: dict[str, str] = Field(default={}, description="Templates; beside PATH, HOME, LANG and TMPDIR nothing else.")
+    cwd: str | None = None
+    protocol: Literal["auto", "legacy", "modern"] = Field(
+        default="auto", description="Which era the server speaks, where asking it would not tell."
+    )
+    session: Literal["shared", "perClient"] = Field(
+        default="shared", description="One upstream session for clients that can do the same, or one for each."
+    )
+    forward: Forward = Forward()
+    proxy: str | None = Field(default=None, description="http://, https:// or socks5:// address of a proxy.")
+    timeout: Duration = Field(default=60.0, description="How long one request may take.")
+    start: Literal["onDemand", "atStart"] = "onDemand"
+    start_timeout: Duration = Field(default=120.0, description="How long a first start, with its download, may take.")
+    idle_timeout: Duration = Field(default=600.0, description="After how long without a request a process is ended.")
+
+    @property
+    def kind(self) -> Literal["stdio", "sse", "http"]:
+        if self.type in ("stdio", "sse"):
+            return self.type
+        return "stdio" if self.type is None and self.command is not None else "http"
+
+
 class Document(Model):
     version: Literal[1] = Field(default=1, description="The version of this format.")
     name: str = Field(pattern=NAME, description="Unique in its tenant.")
@@ -270,3 +306,4 @@ class Document(Model):
     tools: list[Tool] = []
     prompts: list[Prompt] = []
     resources: list[Resource] = []
+    mcp_servers: dict[str, McpServer] = Field(default={}, description="Upstream MCP servers by name.")

@@ -53,12 +53,14 @@ class Health:
 class Heard:
     """Something that the upstream says: a notification, or a request of its own when `answer` is there.
 
-    `answer` takes one encoded member, `"result":…` or `"error":…`, and may be called once.
+    `answer` takes one encoded member, `"result":…` or `"error":…`, and may be called once. Where several listen, the
+    first that can ask its client sets `claimed`.
     """
 
     method: str
     params: bytes | None
     answer: Callable[[bytes], None] | None = None
+    claimed: bool = False
 
 
 Hear = Callable[[Heard], None]

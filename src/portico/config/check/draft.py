@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from portico.config.check.findings import Findings
 from portico.config.check.shape import parse, salvage
-from portico.config.document import Document, Prompt, Resource, Router, Server, Tool
+from portico.config.document import Document, McpServer, Prompt, Resource, Router, Server, Tool
 from portico.config.positions import Path
 
 Item = TypeVar("Item", bound=BaseModel)
@@ -28,7 +28,9 @@ class Draft:
     tools: list[tuple[Path, Tool]]
     prompts: list[tuple[Path, Prompt]]
     resources: list[tuple[Path, Resource]]
+    mcp_servers: list[tuple[Path, McpServer]]
     server_names: frozenset[str]
+    mcp_server_names: frozenset[str]
     tool_names: frozenset[str]
     prompt_names: frozenset[str]
     resource_names: frozenset[str]
@@ -48,7 +50,9 @@ def draft(raw: Any, findings: Findings, secrets: frozenset[str] | None) -> Draft
         _entries(document, raw, "tools", Tool, findings),
         _entries(document, raw, "prompts", Prompt, findings),
         _entries(document, raw, "resources", Resource, findings),
+        [(("mcpServers", name), server) for name, server in document.mcp_servers.items()] if document else [],
         _written(raw, "servers", "name"),
+        _keys(raw, "mcpServers"),
         _written(raw, "tools", "name"),
         _written(raw, "prompts", "name"),
         _written(raw, "resources", "uri", "uriTemplate"),
@@ -61,6 +65,11 @@ def _entries(
     if document is None:
         return list(salvage(raw, section, model, findings))
     return [((section, index), item) for index, item in enumerate(getattr(document, section))]
+
+
+def _keys(raw: Any, section: str) -> frozenset[str]:
+    entries = raw.get(section) if isinstance(raw, dict) else None
+    return frozenset(entries) if isinstance(entries, dict) else frozenset()
 
 
 def _written(raw: Any, section: str, *fields: str) -> frozenset[str]:

@@ -12,7 +12,7 @@ from portico.config.problem import quoted
 
 def judge_references(draft: Draft) -> None:
     for path, router in draft.routers:
-        _known((*path, "server"), router.server, "server", draft.server_names, draft)
+        _known((*path, "server"), router.server, "server", draft.server_names | draft.mcp_server_names, draft)
     for path, server in draft.servers:
         for kind, names, known in (
             ("tool", server.tools, draft.tool_names),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, Protocol
 
 from portico.gateway.protocol.params import NOTHING, UNSET
 from portico.gateway.routing.endpoint import Endpoint
@@ -13,6 +14,14 @@ from portico.wire.jsonrpc import Id
 
 ReadClient = Callable[[str, str], str | None]
 """Looks one value of the client's HTTP request up: ("headers" | "query" | "cookies", name)."""
+
+
+class Tracer(Protocol):
+    """What a trace is, only `observe` and `upstream` know."""
+
+    def begin(self, call: Call) -> Any | None:
+        """The trace of a call that is sampled, None for all the others."""
+        ...
 
 
 class Call:
@@ -31,15 +40,19 @@ class Call:
         "endpoint",
         "identifier",
         "method",
+        "mirrors",
         "modern",
         "name",
         "notify",
         "params",
         "principal",
+        "raw",
         "read_client",
         "session",
         "started",
         "tail",
+        "trace",
+        "tracer",
         "version",
     )
 
@@ -69,11 +82,15 @@ class Call:
         self.method = ""
         self.name = ""
         self.params = NOTHING
+        self.raw: bytes | None = None
+        self.mirrors: tuple[str, ...] = ()
         self.asked = ""
         self.detail = ""
         self.tail = b""
         self.notify: Callable[[bytes], None] | None = None
         self.cancelled = False
+        self.tracer: Tracer | None = None
+        self.trace: Any | None = None
 
     @property
     def progress_token(self) -> int | str | None:
@@ -103,6 +120,10 @@ class Call:
     def wants_messages(self) -> bool:
         """Whether something may be said before the answer, so that the reply should be a stream."""
         return self.progress_token is not None or self.wants_log("info")
+
+    def read_mirrors(self) -> dict[str, str | None]:
+        """The headers that mirror a modern body, as the client sent them."""
+        return {name: self.read_client("headers", name) for name in self.mirrors}
 
     def require_modern(self) -> None:
         """Check the fields that every modern request carries (specification 2026-07-28, basic)."""

@@ -10,12 +10,21 @@ from dataclasses import dataclass
 from portico.gateway.protocol import completion, lifecycle, prompts, resources, tools
 from portico.gateway.protocol.answer import encode_answer
 from portico.gateway.protocol.call import Call
-from portico.gateway.protocol.params import decode_params
+from portico.gateway.protocol.params import UNSET, decode_loosely, decode_params
 from portico.wire import errors
 from portico.wire.errors import RpcError
 from portico.wire.jsonrpc import Message, encode_error
 
 log = logging.getLogger("portico.call")
+
+
+@dataclass(slots=True)
+class Answer:
+    """An encoded response, the HTTP status it has when it travels alone, and a bounded word for log and metrics."""
+
+    body: bytes
+    status: int
+    outcome: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +33,7 @@ class Method:
     client must mend first; `without_session` may come before a session exists; `opens_session` begins one; `listens`
     is answered by a stream that stays open."""
 
-    handle: Callable[[Call], Awaitable[bytes]] | None
+    handle: Callable[[Call], Awaitable[bytes | Answer]] | None
     legacy: bool = True
     modern: bool = True
     mirrored: str | None = None
@@ -60,15 +69,6 @@ NOTIFICATIONS: Mapping[str, Callable[[Call], None]] = {
 }
 
 
-@dataclass(slots=True)
-class Answer:
-    """An encoded response, the HTTP status it has when it travels alone, and a bounded word for log and metrics."""
-
-    body: bytes
-    status: int
-    outcome: str
-
-
 def find_method(name: str, modern: bool) -> Method:
     """The method that answers, or RpcError with METHOD_NOT_FOUND."""
     method = METHODS.get(name)
@@ -79,10 +79,18 @@ def find_method(name: str, modern: bool) -> Method:
 
 
 def open_call(call: Call, message: Message) -> None:
-    """Note what the call is about and decode its params, or RpcError."""
+    """Note what the call is about, decode its params, or RpcError, and begin its trace if it is to have one."""
     call.identifier = message.id if isinstance(message.id, int | str) else None
     call.method = str(message.method)
-    call.params = decode_params(message.params)
+    try:
+        if call.endpoint.upstream is None:
+            call.params = decode_params(message.params)
+        else:
+            call.params = decode_loosely(message.params)
+            call.raw = bytes(message.params) if message.params is not UNSET else None
+    finally:
+        if call.tracer is not None and message.is_request:
+            call.trace = call.tracer.begin(call)
 
 
 async def dispatch(call: Call, method: Method) -> Answer:
@@ -99,6 +107,8 @@ async def dispatch(call: Call, method: Method) -> Answer:
     except Exception:
         log.exception("call %s: %s failed", call.call_id, call.method)
         return failure(call, RpcError(errors.INTERNAL_ERROR, "Internal error; the gateway's log has the call's id."))
+    if isinstance(members, Answer):
+        return members
     return Answer(encode_answer(call, members), 200, call.asked or "ok")
 
 

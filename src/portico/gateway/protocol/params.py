@@ -24,6 +24,7 @@ class Meta(msgspec.Struct):
     client: dict[str, Any] | Unset = msgspec.field(default=UNSET, name="io.modelcontextprotocol/clientInfo")
     log_level: str | Unset = msgspec.field(default=UNSET, name="io.modelcontextprotocol/logLevel")
     traceparent: str | Unset = UNSET
+    tracestate: str | Unset = UNSET
 
 
 class Named(msgspec.Struct):
@@ -77,6 +78,21 @@ class Params(msgspec.Struct, rename="camel"):
 
 _decoder = msgspec.json.Decoder(Params)
 NOTHING = Params()
+
+
+class _MetaOnly(msgspec.Struct):
+    meta: Meta | Unset = msgspec.field(default=UNSET, name="_meta")
+
+
+def decode_loosely(raw: msgspec.Raw | Unset) -> Params:
+    """What can be read of the params of a method that is not ours to judge: at least `_meta`."""
+    try:
+        return decode_params(raw)
+    except RpcError:
+        try:
+            return Params(meta=msgspec.json.decode(raw, type=_MetaOnly).meta) if raw is not UNSET else NOTHING
+        except msgspec.MsgspecError:
+            return NOTHING
 
 
 def decode_params(raw: msgspec.Raw | Unset) -> Params:

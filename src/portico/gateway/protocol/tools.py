@@ -53,7 +53,7 @@ async def call_tool(call: Call) -> bytes:
 def call_target(call: Call, entry: ToolEntry, arguments: dict[str, Any]) -> Awaitable[Shaped]:
     """The tool's answer, to be awaited; a client that wants log messages is told what happens meanwhile."""
     session = call.session.identifier if call.session is not None else None
-    answer = entry.target.call(arguments, client_values(call, entry), session, call.deadline)
+    answer = entry.target.call(arguments, client_values(call, entry), session, call.deadline, call.trace)
     return answer if call.notify is None or not call.wants_log("info") else _telling(call, entry, answer)
 
 

@@ -39,7 +39,8 @@ class Shaped(Protocol):
 
 
 class Target(Protocol):
-    """What a tool call becomes. `request` holds what the templates read of the client's request, and nothing else."""
+    """What a tool call becomes. `request` holds what the templates read of the client's request, and nothing else;
+    `trace` is there when the call is sampled."""
 
     @property
     def request_reads(self) -> frozenset[tuple[str, str]]:
@@ -47,7 +48,7 @@ class Target(Protocol):
         ...
 
     async def call(self, arguments: dict[str, Any], request: Mapping[str, Any], session: str | None,
-                   deadline: float) -> Shaped: ...  # fmt: skip
+                   deadline: float, trace: Any | None) -> Shaped: ...  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

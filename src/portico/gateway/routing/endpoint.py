@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from portico.gateway.routing.catalog import Catalog
+from portico.upstream.mcp import McpSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,4 +44,5 @@ class Endpoint:
     """Members that end the answer of `server/discover`, up to the call id (see portico.wire.results)."""
     modern_tail: bytes
     """Members that end every modern result, up to the call id (see portico.wire.results)."""
-    tags: Sequence[str] = ()
+    upstream: McpSpec | None = None
+    """The MCP server that this endpoint relays to, instead of a catalog of its own."""

@@ -6,7 +6,7 @@ It takes documents that check() found without error, so what fails here is a def
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -25,11 +25,15 @@ from portico.gateway.routing.catalog import (
 )
 from portico.gateway.routing.endpoint import CorsRules, Endpoint
 from portico.gateway.runtime.arguments import compile_arguments
+from portico.gateway.runtime.mcp_specs import mcp_spec
 from portico.gateway.runtime.uri_templates import compile_uri_template
 from portico.template import compile_value
 from portico.upstream.http_api import HttpTool
+from portico.upstream.mcp import McpSpec
 from portico.wire.results import identity, modern_tail
 from portico.wire.versions import supported
+
+_EMPTY = Document(name="empty")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +54,18 @@ def compile_document(document: Document, secrets: Mapping[str, str], client: Any
     parts = _Parts(document, secrets, client)
     endpoints = {}
     for router in document.routers:
+        if router.server in document.mcp_servers:
+            endpoints[router.prefix] = _relaying(document, router, mcp_spec(document, router.server, secrets))
+            continue
         server = next(server for server in document.servers if server.name == router.server)
         endpoints[router.prefix] = _endpoint(document, router, server, parts)
     return Compiled(document.name, document.tenant, endpoints)
+
+
+def _relaying(document: Document, router: Router, spec: McpSpec) -> Endpoint:
+    """An endpoint whose answers are its upstream's. The catalog is empty: what is on offer, only the upstream knows."""
+    server = Server(name=router.server)
+    return replace(_endpoint(document, router, server, _Parts(_EMPTY, {}, None)), upstream=spec)
 
 
 class _Parts:

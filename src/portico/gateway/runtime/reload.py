@@ -21,6 +21,7 @@ from portico.gateway.runtime.live import Live, differences, vanished
 from portico.gateway.runtime.snapshot import DocumentState, Snapshot
 from portico.store.secrets import Secrets
 from portico.store.store import Store, StoredText
+from portico.template import RenderError, TemplateError
 
 log = logging.getLogger("portico.reload")
 
@@ -158,7 +159,14 @@ class Reloader:
             return Prepared(stored.text, (), checked.problems, checked)
         mine = secrets.get(checked.document.tenant, {})
         checked = check(stored.text, stored.key, secrets=frozenset(mine))
-        compiled = self._build(checked.document, mine) if checked.document is not None else None
+        if checked.document is None:
+            return Prepared(stored.text, _frozen(mine), checked.problems, checked)
+        try:
+            compiled = self._build(checked.document, mine)
+        except (RenderError, TemplateError) as error:
+            mend = "Mend the template, or give the value or secret that it reads"
+            problem = Problem("not-compiled", Severity.ERROR, error.message, mend, "", 1, 1, stored.key)
+            return Prepared(stored.text, _frozen(mine), (*checked.problems, problem), checked)
         return Prepared(stored.text, _frozen(mine), checked.problems, checked, compiled)
 
     def _assemble(self, revision: str, prepared: dict[str, Prepared]) -> Snapshot:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from portico.wire import sse
 
+_GIVEN_UP = b'"error":{"code":-32001,"message":"The client did not answer."}'
 LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
 
 
@@ -89,6 +90,7 @@ class Session:
     """One conversation, bound to its endpoint and principal. It holds no headers and no tokens."""
 
     MOST_CALLS = 128
+    MOST_QUESTIONS = 64
     MOST_LOGS = 64
 
     __slots__ = (
@@ -100,11 +102,14 @@ class Session:
         "identifier",
         "level",
         "logs",
+        "on_end",
         "prefix",
         "principal",
+        "questions",
         "standing",
         "stream_count",
         "subscriptions",
+        "upstream",
         "used",
         "version",
         "via_sse",
@@ -126,6 +131,34 @@ class Session:
         self.logs: dict[str, EventLog] = {"0": self.standing}
         self.stream_count = 0
         self.via_sse = False
+        self.upstream: Any = None
+        """The conversation with an upstream MCP server that this session is relayed to."""
+        self.on_end: list[Callable[[], object]] = []
+        self.questions: dict[str, tuple[Callable[[bytes], None], str]] = {}
+
+    def ask(self, method: str, params: bytes | None, answer: Callable[[bytes], None], call: str) -> bytes:
+        """A request of the upstream's, encoded for this client under an id of the session's. Beyond MOST_QUESTIONS the
+        oldest is given up."""
+        if len(self.questions) >= self.MOST_QUESTIONS:
+            self.questions.pop(next(iter(self.questions)))[0](_GIVEN_UP)
+        self.stream_count += 1
+        identifier = f"ask-{self.stream_count}"
+        self.questions[identifier] = (answer, call)
+        head = f'{{"jsonrpc":"2.0","id":"{identifier}","method":"'.encode() + method.encode() + b'"'
+        return head + (b',"params":%b}' % params if params is not None else b"}")
+
+    def take_question(self, identifier: int | str) -> Callable[[bytes], None] | None:
+        """What waits for the client's answer of this id; each is taken once."""
+        found = self.questions.pop(str(identifier), None)
+        return found[0] if found is not None else None
+
+    def forget_questions(self, call: str) -> None:
+        """A call has ended: nobody waits for the answers to what was asked about it."""
+        for identifier in [key for key, (_, of) in self.questions.items() if of == call]:
+            del self.questions[identifier]
+
+    def when_ended(self, action: Callable[[], object]) -> None:
+        self.on_end.append(action)
 
     def open_log(self) -> EventLog:
         """A log for the events of one POST; finished ones make room when there are too many."""
@@ -155,5 +188,10 @@ class Session:
         for cancel in list(self.calls.values()):
             cancel()
         self.calls.clear()
+        for answer, _ in self.questions.values():
+            answer(_GIVEN_UP)
+        self.questions.clear()
+        for action in self.on_end:
+            action()
         for log in self.logs.values():
             log.finish()

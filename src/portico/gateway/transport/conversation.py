@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from portico.gateway.exchange import EVENTS, JSON, Reply, Request, text_reply
-from portico.gateway.protocol.call import Call
-from portico.gateway.protocol.dispatch import Answer, Method, dispatch
+from portico.gateway.protocol.call import Call, Tracer
+from portico.gateway.protocol.dispatch import Answer, Method, dispatch, find_method
 from portico.gateway.protocol.progress import Progress
+from portico.gateway.protocol.relay import Relay
 from portico.gateway.protocol.subscriptions import Subscriptions
 from portico.gateway.routing.endpoint import Endpoint
 from portico.gateway.session.memory import Sessions
@@ -49,6 +50,8 @@ class Conversations:
     observer: Observer
     clock: Callable[[], float]
     next_id: Callable[[], str]
+    tracer: Tracer | None = None
+    relay: Relay = field(default_factory=lambda: Relay({}))
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def open(
@@ -61,7 +64,15 @@ class Conversations:
         version: str,
     ) -> Call:
         started, client = self.clock(), reader(request)
-        return Call(endpoint, self.next_id(), started, modern, version, principal, request.address, client, session)
+        call = Call(endpoint, self.next_id(), started, modern, version, principal, request.address, client, session)
+        call.tracer = self.tracer
+        return call
+
+    def method(self, call: Call) -> Method:
+        """What answers the call: a method of ours, or the upstream that the endpoint relays to; or RpcError."""
+        if call.endpoint.upstream is not None:
+            return self.relay.method(call.method, call.modern)
+        return find_method(call.method, call.modern)
 
     async def answer(self, call: Call, method: Method) -> Answer:
         answer = await dispatch(call, method)

@@ -5,13 +5,14 @@ transports), with what the older revisions do differently.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from portico.gateway.exchange import EVENTS, JSON, Reply, Request, text_reply
 from portico.gateway.protocol.call import Call
-from portico.gateway.protocol.dispatch import METHODS, Answer, Method, failure, find_method, notice, open_call
+from portico.gateway.protocol.dispatch import METHODS, Answer, Method, failure, notice, open_call
 from portico.gateway.routing.endpoint import Endpoint
 from portico.gateway.session.memory import Full
-from portico.gateway.session.session import Session
+from portico.gateway.session.session import EventLog, Session
 from portico.gateway.transport.conversation import (
     Conversations,
     find_session,
@@ -20,8 +21,9 @@ from portico.gateway.transport.conversation import (
     session_header,
     version_header,
 )
-from portico.gateway.transport.event_stream import TooManyStreams
+from portico.gateway.transport.event_stream import EventStream, TooManyStreams
 from portico.gateway.transport.media import accepts_events
+from portico.gateway.transport.relayed import Relayed
 from portico.wire import errors, versions
 from portico.wire.errors import RpcError
 from portico.wire.jsonrpc import Message, decode, decode_batch
@@ -49,12 +51,14 @@ class Handshake:
         try:
             _require_offered(call, request)
             if not message.is_request:
-                return _take(call, message)
+                return await self._take(call, message)
             open_call(call, message)
-            method = find_method(call.method, modern=False)
+            method = shared.method(call)
             _admit(call, session)
         except RpcError as error:
             return _json(shared.finish(call, failure(call, error)))
+        if endpoint.upstream is not None and accepts_events(request):
+            return await self._relayed(call, method, session)
         if call.wants_messages and accepts_events(request):
             return self._legacy_stream(call, method, session)
         return reply_of(shared, call, await self._cancellable(call, method, session, request), request)
@@ -82,6 +86,8 @@ class Handshake:
         try:
             open_call(call, message)
             method = METHODS.get(call.method) if message.is_request else None
+            if method is not None and method.opens_session:
+                method = shared.method(call)
             if method is None or not method.without_session:
                 raise RpcError(
                     errors.INVALID_REQUEST,
@@ -103,16 +109,47 @@ class Handshake:
             return reply_of(shared, call, answer, request)
         return reply_of(shared, call, answer, request).with_headers(((b"mcp-session-id", session.identifier.encode()),))
 
+    async def _take(self, call: Call, message: Message) -> Reply:
+        """A notification, or an answer to what an upstream asked."""
+        if message.is_notification:
+            try:
+                open_call(call, message)
+            except RpcError as error:
+                raise RpcError(error.code, error.message, status=400) from None
+        if call.endpoint.upstream is not None:
+            await self._shared.relay.take(call, message)
+        elif message.is_notification:
+            notice(call)
+        return _ACCEPTED
+
+    async def _relayed(self, call: Call, method: Method, session: Session) -> Reply:
+        """As _legacy_stream, but JSON where the upstream says nothing before its answer."""
+        identifier = call.identifier
+        assert identifier is not None
+
+        def opened(stream: EventStream) -> tuple[EventLog, Callable[[], None]]:
+            log = self._open_log(session, stream)
+            return log, log.finish
+
+        relayed = Relayed(self._shared, call, method, opened)
+        session.calls[identifier] = relayed.cancel
+        relayed.when_done(lambda: session.calls.pop(identifier, None))
+        return await relayed.reply()
+
+    def _open_log(self, session: Session, stream: EventStream) -> EventLog:
+        log = session.open_log()
+        log.connect(stream, None)
+        if session.version >= "2025-11-25":
+            log.prime(RETRY_MS)
+        return log
+
     def _legacy_stream(self, call: Call, method: Method, session: Session) -> Reply:
         """The stream belongs to the session: when its connection breaks, the call goes on and the client may resume."""
         try:
             stream = self._shared.streams.open(call.address)
         except TooManyStreams as error:
             return overloaded(str(error))
-        log = session.open_log()
-        log.connect(stream, None)
-        if session.version >= "2025-11-25":
-            log.prime(RETRY_MS)
+        log = self._open_log(session, stream)
         call.notify = log.send
         identifier = call.identifier
         assert identifier is not None
@@ -159,10 +196,10 @@ class Handshake:
         try:
             message = decode(raw)
             if not message.is_request:
-                _take(call, message)
+                await self._take(call, message)
                 return None
             open_call(call, message)
-            method = find_method(call.method, modern=False)
+            method = shared.method(call)
             if method.opens_session:
                 raise RpcError(errors.INVALID_REQUEST, "initialize cannot be part of a batch.")
             _admit(call, session)
@@ -234,17 +271,6 @@ def _admit(call: Call, session: Session) -> None:
         raise RpcError(errors.INVALID_REQUEST, "A request with this id is still under way in this session.")
     if len(session.calls) >= session.MOST_CALLS:
         raise RpcError(errors.OVERLOADED, f"{session.MOST_CALLS} calls of this session are under way.", status=429)
-
-
-def _take(call: Call, message: Message) -> Reply:
-    """A notification, or the answer to a request of ours (a REST-backed endpoint never asks, so nothing waits)."""
-    if message.is_notification:
-        try:
-            open_call(call, message)
-        except RpcError as error:
-            raise RpcError(error.code, error.message, status=400) from None
-        notice(call)
-    return _ACCEPTED
 
 
 def _require_offered(call: Call, request: Request) -> None:

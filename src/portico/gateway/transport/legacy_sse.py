@@ -5,7 +5,8 @@ from __future__ import annotations
 from urllib.parse import parse_qs
 
 from portico.gateway.exchange import EVENTS, Reply, Request, text_reply
-from portico.gateway.protocol.dispatch import Answer, failure, find_method, notice, open_call
+from portico.gateway.protocol.call import Call
+from portico.gateway.protocol.dispatch import Answer, failure, notice, open_call
 from portico.gateway.routing.endpoint import Endpoint
 from portico.gateway.session.memory import Full
 from portico.gateway.session.session import Session
@@ -59,7 +60,7 @@ class LegacySse:
         except RpcError as error:
             return self._shared.refuse(request, error, 400)
         for message in messages:
-            self._take(message, request, endpoint, principal, session)
+            await self._take(message, request, endpoint, principal, session)
         return Reply(202, b"Accepted", ((b"content-type", b"text/plain"),))
 
     def _split(self, body: bytes, session: Session) -> list[bytes]:
@@ -69,19 +70,26 @@ class LegacySse:
             raise RpcError(errors.INVALID_REQUEST, "This revision has no batches: send each message alone.")
         return decode_batch(body)
 
-    def _take(
+    async def _hear(self, call: Call, message: Message) -> None:
+        """A notification, or an answer to what an upstream asked."""
+        if message.is_notification:
+            open_call(call, message)
+        if call.endpoint.upstream is not None:
+            await self._shared.relay.take(call, message)
+        elif message.is_notification:
+            notice(call)
+
+    async def _take(
         self, message: Message, request: Request, endpoint: Endpoint, principal: str | None, session: Session
     ) -> None:
         shared = self._shared
         call = shared.open(request, endpoint, principal, session, False, session.version)
         try:
             if not message.is_request:
-                if message.is_notification:
-                    open_call(call, message)
-                    notice(call)
+                await self._hear(call, message)
                 return
             open_call(call, message)
-            method = find_method(call.method, modern=False)
+            method = shared.method(call)
             identifier = call.identifier
             assert identifier is not None
             if identifier in session.calls:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from portico.gateway.exchange import EVENTS, JSON, Reply, Request, text_reply
 from portico.gateway.protocol.call import Call
-from portico.gateway.protocol.dispatch import Answer, Method, dispatch, failure, find_method, open_call
+from portico.gateway.protocol.dispatch import Answer, Method, dispatch, failure, open_call
 from portico.gateway.protocol.params import UNSET
 from portico.gateway.routing.endpoint import Endpoint
 from portico.gateway.transport.conversation import Conversations, overloaded, reply_of
-from portico.gateway.transport.event_stream import TooManyStreams
+from portico.gateway.transport.event_stream import EventStream, TooManyStreams
 from portico.gateway.transport.media import accepts_events
 from portico.gateway.transport.mirrors import check_mirrors
+from portico.gateway.transport.relayed import Relayed
 from portico.wire import errors
 from portico.wire.errors import RpcError
 from portico.wire.jsonrpc import Message
 
 _ACCEPTED = Reply(202)
+_MIRRORS = (b"mcp-name", b"mcp-param-")
 
 
 class Stateless:
@@ -30,13 +34,15 @@ class Stateless:
         try:
             if not message.is_request:
                 return _take(message)
-            method = _admit(call, message, request)
+            method = _admit(shared, call, message, request)
             if method.listens:
                 return self._listen(call, request)
             streamed = call.wants_messages and accepts_events(request)
         except RpcError as error:
             answer = shared.finish(call, failure(call, error))
             return Reply(answer.status, answer.body, (JSON,))
+        if endpoint.upstream is not None and accepts_events(request):
+            return await self._relayed(call, method, request)
         if streamed:
             return self._stream(call, method)
         cancel = request.cancel
@@ -49,6 +55,17 @@ class Stateless:
         answer = await dispatch(call, method)
         shared.finish(call, answer)
         return reply_of(shared, call, answer, request)
+
+    async def _relayed(self, call: Call, method: Method, request: Request) -> Reply:
+        call.mirrors = tuple(name.decode() for name in request.headers if name.startswith(_MIRRORS))
+
+        def opened(stream: EventStream) -> tuple[EventStream, Callable[[], None]]:
+            stream.when_gone(relayed.cancel)
+            return stream, stream.close
+
+        relayed = Relayed(self._shared, call, method, opened)
+        request.on_disconnect = relayed.cancel
+        return await relayed.reply()
 
     def _stream(self, call: Call, method: Method) -> Reply:
         """Closing the stream is the cancellation (specification 2026-07-28, streamable HTTP: Cancellation)."""
@@ -87,7 +104,7 @@ def _take(message: Message) -> Reply:
     raise RpcError(errors.INVALID_REQUEST, "Clients of this revision send requests and notifications only.")
 
 
-def _admit(call: Call, message: Message, request: Request) -> Method:
+def _admit(shared: Conversations, call: Call, message: Message, request: Request) -> Method:
     """Everything that must hold before a modern method runs, in the order in which a client can mend it."""
     open_call(call, message)
     meta, headers = call.params.meta, request.headers
@@ -100,7 +117,7 @@ def _admit(call: Call, message: Message, request: Request) -> Method:
     # Nearly every client sends the plain value; whatever differs is looked at closely.
     if headers.get(b"mcp-method") != call.method.encode():
         check_mirrors(call, request, "method")
-    method = find_method(call.method, modern=True)
+    method = shared.method(call)
     if method.mirrored is not None:
         check_mirrors(call, request, method.mirrored)
     if method.admit_modern is not None:

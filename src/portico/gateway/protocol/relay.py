@@ -1,0 +1,213 @@
+"""Passing messages on to an upstream MCP server and back, as they are.
+
+An endpoint that relays has no catalog of its own: what the upstream says reaches the client unchanged. Only what ties a
+message to a connection is ours to rewrite: ids, and the answers to what the upstream asks of a legacy client.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+
+import msgspec
+
+from portico.gateway.protocol.call import Call
+from portico.gateway.protocol.dispatch import METHODS, Answer, Method, notice
+from portico.gateway.protocol.params import UNSET
+from portico.gateway.session.session import Session
+from portico.net.errors import NetError
+from portico.upstream.mcp import Conversation, Era, Heard, Hello, McpSpec, McpUpstream
+from portico.wire import errors, versions
+from portico.wire.errors import RpcError
+from portico.wire.jsonrpc import Message, encode_notification
+
+log = logging.getLogger("portico.relay")
+
+RECONNECTED = "portico/reconnected"
+_LISTS = ("tools", "prompts", "resources")
+_encode = msgspec.json.encode
+
+
+class Relay:
+    """`upstreams` are those that run in this worker."""
+
+    def __init__(self, upstreams: Mapping[McpSpec, McpUpstream]) -> None:
+        self._upstreams = upstreams
+        self._initialize = Method(self.initialize, modern=False, without_session=True, opens_session=True)
+        self._any = Method(self.ask)
+        self._mirrored = {
+            name: Method(self.ask, mirrored=method.mirrored) for name, method in METHODS.items() if method.mirrored
+        }
+
+    def method(self, name: str, modern: bool) -> Method:
+        """What answers: nearly always the upstream, whatever the method is called."""
+        if not modern and name == "initialize":
+            return self._initialize
+        if not modern and name == "ping":
+            return METHODS[name]
+        return self._mirrored.get(name, self._any)
+
+    async def initialize(self, call: Call) -> Answer:
+        """Greet the upstream as this client would, and answer with what it answered (basic/lifecycle)."""
+        session, spec, params = call.session, call.endpoint.upstream, call.params
+        if session is None or spec is None:
+            raise RpcError(errors.INVALID_REQUEST, "initialize cannot be part of a batch.")
+        wanted = versions.negotiate(params.needed("protocol_version"), call.endpoint.oldest)
+        capabilities = params.capabilities if params.capabilities is not UNSET else {}
+        client = params.client_info if params.client_info is not UNSET else {}
+        own = spec.session == "perClient"
+        hello = Hello(
+            version=wanted or versions.LATEST_LEGACY,
+            capabilities=_encode(capabilities),
+            client=_encode(client) if own else b"",
+            owner=session.identifier if own else None,
+        )
+        try:
+            upstream = await self._speaking(spec, "legacy")
+            conversation = await upstream.legacy(hello)
+        except NetError as error:
+            raise _unreachable(call, error) from error
+        self._join(session, conversation)
+        greeting = msgspec.json.decode(conversation.greeting, type=_Greeting)
+        session.version = call.version = greeting.protocol_version
+        session.client, session.capabilities = client, capabilities
+        return _answer(call, b'"result":' + conversation.greeting)
+
+    async def ask(self, call: Call) -> Answer:
+        """Relay a request and wait for its end. What the upstream says before it goes to `call.notify`."""
+        spec, identifier = call.endpoint.upstream, call.identifier
+        assert spec is not None
+        assert identifier is not None
+        try:
+            conversation = await self._conversation(call, spec)
+            outcome = await conversation.request(
+                call.method,
+                call.raw,
+                identifier=identifier,
+                deadline=math.inf if call.modern and call.method == "subscriptions/listen" else call.deadline,
+                hear=lambda heard: self._hear(call, heard),
+                headers=_headers(call, spec),
+            )
+        except NetError as error:
+            raise _unreachable(call, error) from error
+        finally:
+            if call.session is not None:
+                call.session.forget_questions(call.call_id)
+        if not outcome.is_error:
+            return _answer(call, outcome.member)
+        code = _code(outcome.member)
+        answer = _answer(call, outcome.member)
+        return Answer(answer.body, RpcError(code, "").http_status(call.modern), f"error {code}")
+
+    async def take(self, call: Call, message: Message) -> None:
+        """A client's notification, or its answer to what the upstream asked."""
+        session = call.session
+        if session is None:
+            return
+        if not message.is_notification:
+            _answer_question(session, message)
+        elif call.method == "notifications/cancelled":
+            notice(call)
+        elif call.method != "notifications/initialized" and session.upstream is not None:
+            try:
+                await session.upstream.notify(call.method, call.raw)
+            except NetError as error:
+                log.warning("call %s: %s", call.call_id, error.message)
+
+    def _join(self, session: Session, conversation: Conversation) -> None:
+        session.upstream = conversation
+        session.when_ended(conversation.listen(lambda heard: self._standing(session, heard)))
+        session.when_ended(conversation.release)
+
+    async def _conversation(self, call: Call, spec: McpSpec) -> Conversation:
+        if call.modern:
+            return await (await self._speaking(spec, "modern")).modern()
+        if call.session is None or call.session.upstream is None:
+            raise RpcError(errors.INVALID_REQUEST, "Send initialize first.")
+        return call.session.upstream
+
+    async def _speaking(self, spec: McpSpec, era: Era) -> McpUpstream:
+        """The upstream, which must speak the client's era. A client of both eras is told which one to take."""
+        upstream = self._upstreams[spec]
+        if era in await upstream.eras():
+            return upstream
+        offered = list(reversed(versions.LEGACY)) if era == "modern" else list(versions.MODERN)
+        raise RpcError(
+            errors.UNSUPPORTED_VERSION,
+            f"The server behind this endpoint, {spec.name}, speaks {', '.join(offered)} only.",
+            {"supported": offered, "requested": versions.MODERN[0] if era == "modern" else versions.LATEST_LEGACY},
+            status=400,
+        )
+
+    def _hear(self, call: Call, heard: Heard) -> None:
+        """Something about one call, ahead of its answer."""
+        if heard.answer is None:
+            if call.notify is not None:
+                call.notify(_notification(heard))
+        elif call.notify is None or call.session is None:
+            heard.answer(_refusal("This client cannot be asked here: it reads no messages ahead of an answer."))
+        else:
+            call.notify(call.session.ask(heard.method, heard.params, heard.answer, call.call_id))
+
+    def _standing(self, session: Session, heard: Heard) -> None:
+        """Something that concerns no call, for everybody who shares the conversation."""
+        if heard.method == RECONNECTED:
+            for kind in _LISTS:
+                session.standing.send(encode_notification(f"notifications/{kind}/list_changed"))
+        elif heard.answer is None:
+            session.standing.send(_notification(heard))
+        elif not heard.claimed:
+            heard.claimed = True
+            session.standing.send(session.ask(heard.method, heard.params, heard.answer, ""))
+
+
+def _answer(call: Call, member: bytes) -> Answer:
+    return Answer(b'{"jsonrpc":"2.0","id":%b,%b}' % (_encode(call.identifier), member), 200, "ok")
+
+
+def _unreachable(call: Call, error: NetError) -> RpcError:
+    call.detail = error.message
+    return RpcError(errors.INTERNAL_ERROR, f"{error.message}.")
+
+
+def _answer_question(session: Session, message: Message) -> None:
+    answer = session.take_question(message.id) if isinstance(message.id, int | str) else None
+    if answer is None:
+        return
+    if message.result is not UNSET:
+        answer(b'"result":' + bytes(message.result))
+    elif message.error is not UNSET:
+        answer(b'"error":' + bytes(message.error))
+
+
+def _headers(call: Call, spec: McpSpec) -> dict[str, str]:
+    """Headers of the client's request that go on: what the document allows, and what mirrors a modern body."""
+    found = {name: call.read_client("headers", name) for name in spec.forward_headers}
+    if call.modern:
+        found |= call.read_mirrors()
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _notification(heard: Heard) -> bytes:
+    head = b'{"jsonrpc":"2.0","method":%b' % _encode(heard.method)
+    return head + (b',"params":%b}' % heard.params if heard.params is not None else b"}")
+
+
+def _refusal(text: str) -> bytes:
+    return b'"error":' + _encode({"code": errors.METHOD_NOT_FOUND, "message": text})
+
+
+def _code(member: bytes) -> int:
+    try:
+        return msgspec.json.decode(member.partition(b":")[2], type=_Error).code
+    except msgspec.MsgspecError:
+        return errors.INTERNAL_ERROR
+
+
+class _Error(msgspec.Struct):
+    code: int
+
+
+class _Greeting(msgspec.Struct, rename="camel"):
+    protocol_version: str = ""
