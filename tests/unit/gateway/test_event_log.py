@@ -97,7 +97,7 @@ class Resuming(RuleBasedStateMachine):
 
 
 TestResuming = Resuming.TestCase
-TestResuming.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestResuming.settings = settings(max_examples=60, stateful_step_count=30)
 
 
 def test_the_log_is_bounded_by_number_and_by_size() -> None:

@@ -97,7 +97,7 @@ class World(RuleBasedStateMachine):
 
 
 TestWorld = World.TestCase
-TestWorld.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestWorld.settings = settings(max_examples=60, stateful_step_count=30)
 
 
 def test_an_identifier_of_another_gateway_is_never_ours() -> None:
