@@ -52,6 +52,10 @@ class Settings:
     session_idle: float = _setting(1800.0, "Seconds after which an unused session ends.")
     drain: float = _setting(30.0, "Seconds that calls under way have to finish at the end of the process.")
     poll: float = _setting(1.0, "Seconds between two looks at the store.")
+    otlp_endpoint: str = _setting(
+        "", "URL of an OpenTelemetry collector for traces, OTLP over HTTP.", standard="OTEL_EXPORTER_OTLP_ENDPOINT"
+    )
+    trace_ratio: float = _setting(0.01, "Share of the calls without a trace of their own that are traced, 0 to 1.")
 
     @property
     def on_loopback(self) -> bool:
@@ -107,6 +111,8 @@ def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None, 
             values[item.name], origins[item.name] = _parse(item, environ[variable], variable), variable
         elif item.name in from_file:
             values[item.name], origins[item.name] = _typed(item, from_file[item.name], str(path)), str(path)
+        elif (standard := item.metadata.get("standard", "")) in environ:
+            values[item.name], origins[item.name] = _parse(item, environ[standard], standard), standard
         else:
             values[item.name], origins[item.name] = item.default, "default"
     settings = Settings(**values)
@@ -210,11 +216,15 @@ def _judge_numbers(settings: Settings, refuse: Refuse) -> None:
     for name in ("max_body", "session_idle", "drain", "poll"):
         if not 0 < getattr(settings, name) < math.inf:
             refuse(name, f"must be more than 0, not {getattr(settings, name)}.")
+    if not 0 <= settings.trace_ratio <= 1:
+        refuse("trace_ratio", f"must be 0 to 1, not {settings.trace_ratio}.")
 
 
 def _judge_addresses(settings: Settings, refuse: Refuse) -> None:
     if settings.public_url and not re.fullmatch(r"https?://[^/?#\s]+[^?#\s]*", settings.public_url):
         refuse("public_url", "must be an http or https URL without query.")
+    if settings.otlp_endpoint and not re.fullmatch(r"https?://[^/?#\s]+[^?#\s]*", settings.otlp_endpoint):
+        refuse("otlp_endpoint", "must be an http or https URL without query, such as http://127.0.0.1:4318.")
     if settings.admin != "off" and not re.fullmatch(r".+:\d{1,5}", settings.admin):
         refuse("admin", f"must be HOST:PORT or off, not {settings.admin!r}.")
     address = settings.admin_address

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from portico import __version__
 from portico.apps.sockets import listen_unix
 from portico.gateway.entry import Entry
 from portico.gateway.ingress.admin import Admin
@@ -24,6 +25,7 @@ from portico.gateway.ingress.heads import TrustedProxies
 from portico.gateway.ingress.listener import Listener, Patience
 from portico.gateway.ingress.peers import PeerCallers, PeerHandler, Peers
 from portico.gateway.origin import HostRules
+from portico.gateway.protocol.dispatch import METHODS
 from portico.gateway.protocol.progress import Progress
 from portico.gateway.protocol.subscriptions import Subscriptions
 from portico.gateway.runtime.compile import compiler
@@ -41,6 +43,7 @@ from portico.observe.access_log import AccessLog
 from portico.observe.calls import CallObserver
 from portico.observe.logs import Redactor, set_up
 from portico.observe.metrics import Figures
+from portico.observe.tracing import Tracer
 from portico.settings import Settings
 from portico.store.open import open_store
 from portico.store.secrets import SecretFiles, Secrets
@@ -82,7 +85,8 @@ class Worker:
             settings.log if settings.access_log else "off", sys.stdout.buffer, self._redactor.clean
         )
         self.figures = Figures()
-        observer = CallObserver(self._access_log, self.figures)
+        observer = CallObserver(self._access_log, self.figures, METHODS)
+        self._tracer = self._trace()
         secret_files = SecretFiles(Path(settings.secrets) if settings.secrets else None, environment_secrets)
         self.sessions = Sessions(self.name, place.key, SessionLimits(idle=settings.session_idle), self._clock)
         self.streams = OpenStreams()
@@ -109,6 +113,7 @@ class Worker:
             observer,
             self._clock,
             call_ids(self.name),
+            self._tracer,
         )
         self._shared = shared
         self.entry = Entry(
@@ -195,6 +200,8 @@ class Worker:
         await self.client.aclose()
         await self._peer_client.aclose()
         self._access_log.flush()
+        if self._tracer is not None:
+            await asyncio.to_thread(self._tracer.close)
         if self._place.peers is not None:
             (self._place.peers / f"{self.name}.sock").unlink(missing_ok=True)
 
@@ -207,6 +214,13 @@ class Worker:
             if not self.public.in_flight or self._clock() >= until:
                 return
             await asyncio.sleep(ACCEPT_GRACE / 20)
+
+    def _trace(self) -> Tracer | None:
+        settings = self.settings
+        if not settings.otlp_endpoint:
+            return None
+        clean = self._redactor.clean
+        return Tracer(settings.otlp_endpoint, settings.trace_ratio, __version__, self.name, METHODS, clean)
 
     def _forget(self, prefix: str) -> None:
         """An endpoint is gone: its subscriptions end with a result and its sessions are no more."""

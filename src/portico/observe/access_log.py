@@ -15,6 +15,7 @@ class Line(msgspec.Struct, omit_defaults=True):
     at: float
     kind: str
     call: str = ""
+    trace: str = ""
     client: str = ""
     endpoint: str = ""
     method: str = ""
@@ -69,7 +70,8 @@ def _text(line: Line) -> str:
     at = time.strftime("%H:%M:%S", time.localtime(line.at))
     parts = (line.endpoint, line.method, line.name, line.outcome, str(line.status), f"{line.ms:.1f} ms")
     words = " ".join(printable(part) for part in parts if part)
-    return f"{at} {line.kind} {words} call={line.call} client={line.client} {printable(line.detail)}".rstrip() + "\n"
+    ids = f"call={line.call} trace={line.trace}" if line.trace else f"call={line.call}"
+    return f"{at} {line.kind} {words} {ids} client={line.client} {printable(line.detail)}".rstrip() + "\n"
 
 
 def printable(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from typing import Any
 
 from portico.observe.access_log import AccessLog, Line
@@ -10,22 +11,30 @@ from portico.observe.metrics import Figures
 
 
 class CallObserver:
-    """Takes calls by their plain attributes, so that it need not know where they come from."""
+    """Takes calls by their plain attributes, so that it need not know where they come from.
 
-    def __init__(self, access_log: AccessLog, figures: Figures) -> None:
+    A method is a label when it is one of `methods`, and a name when a document has it: what a client made up never is.
+    """
+
+    def __init__(self, access_log: AccessLog, figures: Figures, methods: Collection[str]) -> None:
         self._log = access_log
         self._figures = figures
+        self._methods = methods
 
     def finished(self, call: Any, outcome: str, status: int, ended: float) -> None:
         seconds = ended - call.started
-        prefix = call.endpoint.prefix
-        known = call.name if outcome in ("ok", "tool error") else ""
-        self._figures.call(prefix, _bounded(call.method, outcome), known, outcome, seconds)
+        prefix, trace = call.endpoint.prefix, call.trace
+        method = call.method if call.method in self._methods else "unknown"
+        name = call.name if method != "resources/read" else _known_resource(call)
+        self._figures.call(prefix, method, name, outcome, seconds)
+        if trace is not None:
+            trace.finish(call, name, outcome)
         self._log.write(
             Line(
                 at=time.time(),
                 kind="call",
                 call=call.call_id,
+                trace="" if trace is None else trace.trace_id,
                 client=call.address,
                 endpoint=prefix,
                 method=call.method[:128],
@@ -56,6 +65,6 @@ class CallObserver:
         )
 
 
-def _bounded(method: str, outcome: str) -> str:
-    """A method that we do not know is a client's text and must not become a label."""
-    return "unknown" if outcome.startswith("error -32601") else method
+def _known_resource(call: Any) -> str:
+    """A resource's URI where a document has it. What fits a URI template is a client's text, and without bound."""
+    return call.name if call.name in call.endpoint.catalog.resources else ""

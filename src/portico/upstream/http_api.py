@@ -9,9 +9,11 @@ from typing import Any, Protocol
 from portico.config.document import Tool
 from portico.net.errors import NetError, TimedOut
 from portico.net.origin import Origin
+from portico.observe.tracing import CallTrace
 from portico.template import RenderError
 from portico.upstream.http_answer import Response, Shaped, compile_answer, failure
 from portico.upstream.http_request import compile_request, reads_of_request
+from portico.upstream.traced import CONTEXT_HEADERS, Traced
 
 
 class Client(Protocol):
@@ -31,17 +33,23 @@ class Client(Protocol):
 class HttpTool:
     """Compiled when a document is loaded; raises TemplateError for a tool that could never be called."""
 
-    __slots__ = ("_answer", "_client", "_request", "name", "request_reads")
+    __slots__ = ("_answer", "_client", "_request", "_tells", "name", "request_reads")
 
     def __init__(self, tool: Tool, values: Mapping[str, Any], secrets: Mapping[str, str], client: Client) -> None:
         self.name = tool.name
         self._client = client
         self._request = compile_request(tool, values, secrets)
         self._answer = compile_answer(tool, values)
+        self._tells = CONTEXT_HEADERS.isdisjoint(_written(tool))
         self.request_reads = reads_of_request(self._request.reads | self._answer.reads)
 
     async def call(
-        self, arguments: dict[str, Any], request: Mapping[str, Any], session: str | None, deadline: float
+        self,
+        arguments: dict[str, Any],
+        request: Mapping[str, Any],
+        session: str | None,
+        deadline: float,
+        trace: CallTrace | None = None,
     ) -> Shaped:
         """`deadline` is a point of the monotonic clock, which is the event loop's.
 
@@ -53,10 +61,13 @@ class HttpTool:
             rendered = plan.render(scope)
         except RenderError as error:
             return failure(f"The request to the upstream could not be written: {error.message}.")
+        client = self._client
+        if trace is not None:
+            client = Traced(client, trace, plan.method, rendered.target, self._tells)
         started = monotonic()
         until = min(deadline, started + plan.timeout)
         try:
-            response = await self._client.send(
+            response = await client.send(
                 rendered.origin,
                 rendered.data,
                 head_request=plan.head_request,
@@ -69,6 +80,12 @@ class HttpTool:
             shaped = self._answer.shape(response, scope)
         shaped.sent = f"{plan.method} {rendered.origin.name}{rendered.target}"
         return shaped
+
+
+def _written(tool: Tool) -> set[str]:
+    """The headers that the document writes, in lower case."""
+    arguments = [arg.send_as or arg.name for arg in tool.args or [] if arg.position == "header"]
+    return {name.lower() for name in [*tool.request.headers, *arguments]}
 
 
 def _sentence(error: NetError, origin: Origin, waited: float) -> str:
