@@ -413,16 +413,22 @@ async def test_readiness_is_off_while_a_single_plain_call_is_awaited(
             await eventually(lambda: len(held.requests) == 1, "the call at the service")
             running.process.send_signal(signal.SIGTERM)
             await eventually(lambda: readiness(running) == 503, "readiness is off", within=1)
+            # A little later nobody accepts any more, and nobody is kept waiting for that either.
+            await eventually(lambda: readiness(running) == REFUSED, "connections are refused", within=5)
+            assert calls.answers == {}
             held.release.set()
         assert calls.answers["legacy"]["isError"] is False
         assert await exits(running, within=10) == 0
 
 
+REFUSED = 0
+
+
 def readiness(running: Gateway) -> int:
     try:
         return get(f"{running.url}/readyz").status_code
-    except httpx.TransportError:
-        return 0
+    except (httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError):
+        return REFUSED
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

@@ -295,17 +295,20 @@ def forgeries(session: Session, other: Session, stranger: str) -> dict[str, str]
     }
 
 
-async def test_session_ids_cannot_be_forged(shared: Gateway, two: Pair) -> None:
+async def test_session_ids_cannot_be_forged_and_no_worker_is_asked_about_one(shared: Gateway, two: Pair) -> None:
     other = await shake_hands(two.owner, two.session.url)
     for what, identifier in forgeries(two.session, other, two.stranger).items():
         for http in (two.owner, two.other):
             headers = {"mcp-session-id": identifier.encode("latin-1"), "mcp-protocol-version": LEGACY}
             body = two.session.body("tools/list")
-            assert (await http.post(two.session.url, json=body, headers=headers)).status_code == 404, what
-            assert (await http.delete(two.session.url, headers=headers)).status_code == 404, what
-            message = {"sessionId": identifier}
-            answer = await http.post(f"{shared.url}/a/message", params=message, json=body)
-            assert answer.status_code == 404, what
+            answers = [
+                await http.post(two.session.url, json=body, headers=headers),
+                await http.delete(two.session.url, headers=headers),
+                await http.post(f"{shared.url}/a/message", params={"sessionId": identifier}, json=body),
+            ]
+            assert [answer.status_code for answer in answers] == [404] * 3, what
+            # This is what would be said had the worker that the id names been looked for.
+            assert not any("is gone" in answer.text for answer in answers), what
     assert worker_of(await two.session.ask(two.other, "tools/list")) == two.session.worker
 
 
