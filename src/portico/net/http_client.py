@@ -1,23 +1,21 @@
 """The HTTP/1.1 client of Portico: pooled, bounded, and quick enough for the path of every call.
 
-`data` is a complete request, head and body, rendered by the caller in origin form; nothing is added to it and nothing
-checked. Redirects are handed back, not followed. Deadlines are enforced by one sweep a quarter of a second, so an
-error may come that much late; there is no task, timer or lock per request, and the coroutines may be stepped by hand,
-outside a task. When the awaiting coroutine is cancelled or closed, the connection is dropped at once.
-
-A kept-alive connection that turns out to be closed before a byte of the answer arrived is what every server produces
-now and then. The request is then sent once more, on a fresh connection, if it is `idempotent`; else the error (`sent`
-True) goes to the caller.
+`data` is a complete request in origin form, rendered by the caller; nothing is added or checked. Redirects are handed
+back. One sweep a quarter of a second enforces deadlines; there is no task, timer or lock per request, and coroutines
+may be stepped by hand. A cancelled coroutine drops its connection at once. Where a kept-alive connection turns out to
+be closed before a byte of the answer, the request is sent once more if it is `idempotent` and the budget of retries
+allows it; else the error (`sent` True) goes to the caller.
 """
 
 import asyncio
 import math
 from collections.abc import Awaitable, Iterator
+from typing import Any
 
 from portico.net.connection import Connection
 from portico.net.dialer import Dialer
 from portico.net.egress import Egress, Lookup, system_lookup
-from portico.net.errors import Unreachable
+from portico.net.errors import NetError, Unreachable
 from portico.net.limits import ClientLimits
 from portico.net.origin import Origin
 from portico.net.pool import Figures, Pool
@@ -57,6 +55,8 @@ class HttpClient:
     ) -> Response:
         """The complete answer. `deadline` is a point of loop.time(), `first_byte` is in seconds. Raises a NetError."""
         pool = self._pools.get(origin) or self._open(origin)
+        if pool.breaker.is_open:
+            pool.admit()
         connection = pool.idle.pop() if pool.idle else await self._wait(pool, deadline)
         if connection.is_closing():
             connection = await self._wait(pool, deadline, fresh=True)
@@ -65,17 +65,17 @@ class HttpClient:
         try:
             return await future
         except Unreachable:
-            if not idempotent or not connection.is_stale:
+            if not (idempotent and connection.is_stale and pool.may_retry()):
                 raise
-        except BaseException:
-            connection.abandon(future)
+        except BaseException as error:
+            _give_up(pool, connection, future, error)
             raise
         connection = await self._wait(pool, deadline, fresh=True)
         future = connection.begin(data, deadline, first_byte, head_request)
         try:
             return await future
-        except BaseException:
-            connection.abandon(future)
+        except BaseException as error:
+            _give_up(pool, connection, future, error)
             raise
 
     async def stream(
@@ -90,6 +90,8 @@ class HttpClient:
         """The answer as soon as its head is there. `deadline` is for the whole body; None for a stream without end."""
         until = math.inf if deadline is None else deadline
         pool = self._pools.get(origin) or self._open(origin)
+        if pool.breaker.is_open:
+            pool.admit()
         connection = pool.idle.pop() if pool.idle else await self._wait(pool, until)
         while True:
             if connection.is_closing():
@@ -99,10 +101,10 @@ class HttpClient:
             try:
                 return await future
             except Unreachable:
-                if not idempotent or not connection.is_stale:
+                if not (idempotent and connection.is_stale and pool.may_retry()):
                     raise
-            except BaseException:
-                connection.abandon(future)
+            except BaseException as error:
+                _give_up(pool, connection, future, error)
                 raise
 
     def figures(self) -> Iterator[tuple[Origin, Figures]]:
@@ -142,3 +144,9 @@ class HttpClient:
             busy = busy or not pool.is_empty
         if busy:
             self._sweeping = loop.call_later(_SWEEP_SECONDS, self._sweep)
+
+
+def _give_up(pool: Pool, connection: Connection, future: "asyncio.Future[Any]", error: BaseException) -> None:
+    connection.abandon(future)
+    if not isinstance(error, NetError):
+        pool.gave_up()
