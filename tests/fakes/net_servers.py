@@ -22,7 +22,7 @@ class Server:
 
 @contextlib.asynccontextmanager
 async def serving(
-    handler: Handler, *, tls: ssl.SSLContext | None = None, path: str | None = None
+    handler: Handler, *, tls: ssl.SSLContext | None = None, path: str | None = None, port: int = 0
 ) -> AsyncIterator[Server]:
     """Runs `handler` for every connection. Errors of a connection that the client drops are what handlers live with."""
     server = Server()
@@ -44,7 +44,7 @@ async def serving(
     if path is not None:
         listener = await asyncio.start_unix_server(connected, path)
     else:
-        listener = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
+        listener = await asyncio.start_server(connected, "127.0.0.1", port, ssl=tls, reuse_address=True)
         server.port = listener.sockets[0].getsockname()[1]
     try:
         yield server

@@ -3,7 +3,9 @@
 import asyncio
 from typing import Any
 
+from portico.net.breaker import Breaker
 from portico.net.connection import Connection
+from portico.net.errors import NetError
 from portico.net.limits import ClientLimits
 
 
@@ -42,9 +44,13 @@ class FakeOwner:
 
     def __init__(self, limits: ClientLimits) -> None:
         self.limits = limits
+        self.breaker = Breaker(self.name, limits)
         self.failures = 0
         self.released_count = 0
         self.lost_count = 0
+
+    def failed(self, error: NetError, *, is_stale: bool = False) -> None:
+        self.failures += 1
 
     def released(self, connection: Connection) -> None:
         self.released_count += 1

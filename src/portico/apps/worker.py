@@ -56,7 +56,7 @@ RELOAD_PATIENCE = 20.0
 ACCEPT_GRACE = 1.0
 # A stream that is handed over keeps its connection, so there may be as many as there are streams. How long an answer
 # may take is the owner's business: whoever hands a request over waits for as long as it works.
-PEER_LIMITS = ClientLimits(connections=20_000, first_byte=math.inf)
+PEER_LIMITS = ClientLimits(connections=20_000, in_flight=40_000, first_byte=math.inf, breaker_failures=sys.maxsize)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import httptools
 
 from portico.net.answer import Answer, too_large
+from portico.net.breaker import Breaker
 from portico.net.errors import Malformed, NetError, TimedOut, Unreachable
 from portico.net.limits import ClientLimits
 from portico.net.response import Response
@@ -26,7 +27,9 @@ class Owner(Protocol):
 
     name: str
     limits: ClientLimits
-    failures: int
+    breaker: Breaker
+
+    def failed(self, error: NetError, *, is_stale: bool = False) -> None: ...
 
     def released(self, connection: "Connection") -> None: ...
 
@@ -120,7 +123,7 @@ class Connection(asyncio.Protocol):
         future, self._future = self._future, None
         answer, self._answer = self._answer, None
         if future is not None:
-            self._owner.failures += 1
+            self._owner.failed(error, is_stale=self.is_stale)
         self.close()
         if future is not None and not future.done():
             future.set_exception(error)
@@ -239,6 +242,8 @@ class Connection(asyncio.Protocol):
             return
         if answer.stream is not None and self._future is not None and not self._future.done():
             self._future.set_result(answer.stream)
+            if self._owner.breaker.failures:
+                self._owner.breaker.recovered()
         if answer.is_bodiless:
             self._end_without_body()
         if self._complete:
@@ -271,6 +276,8 @@ class Connection(asyncio.Protocol):
         self._future = None
         self._complete = False
         self._clock = 0.0
+        if self._owner.breaker.failures:
+            self._owner.breaker.recovered()
         if self._keep and not self._transport.get_write_buffer_size():
             self._owner.released(self)
         else:

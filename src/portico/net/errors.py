@@ -27,3 +27,7 @@ class Malformed(NetError):
 
 class Rejected(NetError):
     """Our own rules refused: the egress policy, a limit, or a coding that we do not speak."""
+
+
+class Busy(Rejected):
+    """Too many calls of one origin are under way; trying again a little later may work."""

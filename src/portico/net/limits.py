@@ -9,8 +9,12 @@ class ClientLimits:
     first_byte: float = 30.0  # from the last progress of writing the request to the first byte of the answer
     idle: float = 30.0  # how long an unused connection is kept; servers close theirs after 60 to 75 s
     queue: float = 2.0  # waiting for a connection when all of an origin's are in use
-    waiters: int = 2048  # how many may wait so, per origin
     connections: int = 256  # per origin
+    in_flight: int = 512  # requests under way and callers waiting for a connection, per origin
+    retries: float = 0.2  # repeated requests for each request, per origin
+    breaker_failures: int = 5  # connect failures, resets or timeouts in a row after which an origin is left alone
+    breaker_pause: float = 30.0  # for how long, times the number of times in a row that this was needed …
+    breaker_most: float = 300.0  # … and at most
     origins: int = 1024  # origins that are remembered; beyond it, those without a connection are forgotten
     body: int = 8 * 1024 * 1024  # decoded
     ratio: int = 100  # decoded bytes per encoded byte

@@ -10,11 +10,15 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
+from portico.net.breaker import Breaker
 from portico.net.connection import Connection
 from portico.net.dialer import Dialer
-from portico.net.errors import NetError, Rejected, TimedOut, Unreachable
+from portico.net.errors import Busy, NetError, TimedOut, Unreachable
 from portico.net.limits import ClientLimits
 from portico.net.origin import Origin
+
+BUDGET_SECONDS = 10.0
+FREE_RETRIES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,9 @@ class Figures:
     connects: int
     requests: int
     failures: int
+    retries: int
+    broken: float
+    """Seconds for which calls will go on failing at once; 0 unless the breaker is open."""
 
 
 @dataclass(slots=True, eq=False)
@@ -38,6 +45,8 @@ class _Waiter:
 
 class Pool:
     __slots__ = (
+        "_budget_from",
+        "_budget_until",
         "_closed",
         "_connections",
         "_dialer",
@@ -45,19 +54,22 @@ class Pool:
         "_loop",
         "_origin",
         "_waiters",
+        "breaker",
         "connects",
         "failures",
         "idle",
         "limits",
         "name",
         "requests",
+        "retries",
     )
 
     def __init__(self, origin: Origin, limits: ClientLimits, dialer: Dialer, loop: asyncio.AbstractEventLoop) -> None:
         self.name = origin.name
         self.limits = limits
         self.idle: list[Connection] = []
-        self.connects = self.requests = self.failures = 0
+        self.breaker = Breaker(origin.name, limits)
+        self.connects = self.requests = self.failures = self.retries = 0
         self._origin = origin
         self._dialer = dialer
         self._loop = loop
@@ -65,20 +77,59 @@ class Pool:
         self._waiters: deque[_Waiter] = deque()
         self._dials: set[asyncio.Task[Connection]] = set()
         self._closed = False
+        self._budget_from = (0, 0)
+        self._budget_until = 0.0
 
     @property
     def is_empty(self) -> bool:
         return not (self._connections or self._waiters or self._dials)
 
     def figures(self) -> Figures:
-        return Figures(len(self._connections), len(self.idle), self.connects, self.requests, self.failures)
+        return Figures(
+            len(self._connections),
+            len(self.idle),
+            self.connects,
+            self.requests,
+            self.failures,
+            self.retries,
+            self.breaker.seconds(self._loop.time()),
+        )
+
+    def admit(self) -> None:
+        """To be asked while the breaker is open; Rejected unless it is time to try."""
+        self.breaker.admit(self._loop.time())
+
+    def gave_up(self) -> None:
+        self.breaker.gave_up(self._loop.time())
+
+    def may_retry(self) -> bool:
+        """Whether one more request may be repeated; counts it. The budget is of the last BUDGET_SECONDS."""
+        now = self._loop.time()
+        if now >= self._budget_until:
+            self._budget_from = (self.requests, self.retries)
+            self._budget_until = now + BUDGET_SECONDS
+        requests, retries = self._budget_from
+        if self.retries - retries >= FREE_RETRIES + self.limits.retries * (self.requests - requests):
+            return False
+        self.retries += 1
+        return True
+
+    def failed(self, error: NetError, *, is_stale: bool = False) -> None:
+        """A connection, or the attempt to open one, ended in an error."""
+        self.failures += 1
+        if isinstance(error, Unreachable | TimedOut):
+            # A kept connection that was closed meanwhile is what every server produces now and then.
+            if not is_stale:
+                self.breaker.failed(self._loop.time(), error.message)
+        elif self.breaker.failures and error.sent:
+            self.breaker.recovered()
 
     async def wait(self, deadline: float, *, fresh: bool = False) -> Connection:
         """A connection, when none is idle; with `fresh`, one that has served no request. Needs no task around it."""
         if self._closed:
             raise Unreachable(f"{self.name} is not called any more: the client is closed")
-        if len(self._waiters) >= self.limits.waiters:
-            raise self._all_busy()
+        if len(self._waiters) + len(self._connections) - len(self.idle) >= self.limits.in_flight:
+            raise Busy(f"{self.limits.in_flight} requests to {self.name} are under way, and no more are sent at once")
         full = len(self._connections) + len(self._dials) >= self.limits.connections
         queue_ends = self._loop.time() + self.limits.queue if full else math.inf
         waiter = _Waiter(self._loop.create_future(), deadline, queue_ends, fresh)
@@ -86,8 +137,10 @@ class Pool:
         self._dial_as_needed()
         try:
             return await waiter.future
-        except BaseException:
+        except BaseException as error:
             self._withdraw(waiter)
+            if not isinstance(error, NetError):
+                self.gave_up()
             raise
 
     def released(self, connection: Connection) -> None:
@@ -143,7 +196,7 @@ class Pool:
         if error is None:
             self._admit(dial.result())
         else:
-            self.failures += 1
+            self.failed(error if isinstance(error, NetError) else self._unreachable(error))
             # The error goes to whoever has waited longest: every waiter without a connection has a dial of its own
             # under way.
             if self._waiters:
@@ -171,7 +224,10 @@ class Pool:
         if isinstance(error, NetError):
             waiter.future.set_exception(error)
         else:
-            waiter.future.set_exception(Unreachable(f"{self.name} cannot be connected to: {error}"))
+            waiter.future.set_exception(self._unreachable(error))
+
+    def _unreachable(self, error: BaseException) -> Unreachable:
+        return Unreachable(f"{self.name} cannot be connected to: {error}")
 
     def _withdraw(self, waiter: _Waiter) -> None:
         """Its caller gave up; a connection it had been handed in the same moment goes to the next."""
@@ -181,7 +237,7 @@ class Pool:
         if future.done() and not future.cancelled() and future.exception() is None and not future.result().closed:
             self.released(future.result())
 
-    def _all_busy(self) -> Rejected:
-        return Rejected(
+    def _all_busy(self) -> Busy:
+        return Busy(
             f"All {self.limits.connections} connections to {self.name} are in use, and waiting for one took too long"
         )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.fakes.net_servers import answering, connect_proxy, read_request, serving, socks5_proxy, until_dropped
 
 from portico.net.egress import Egress
-from portico.net.errors import Malformed, NetError, Rejected, TimedOut, Unreachable
+from portico.net.errors import Busy, Malformed, NetError, Rejected, TimedOut, Unreachable
 from portico.net.http_client import HttpClient
 from portico.net.limits import ClientLimits
 from portico.net.origin import Origin, Proxy
@@ -325,12 +325,15 @@ async def test_who_waits_too_long_for_a_connection_is_rejected():
             await first
 
 
-async def test_the_number_of_waiters_is_bounded():
-    client = HttpClient(Egress.parse("any"), ClientLimits(connections=1, waiters=2, queue=1000))
-    async with serving(lambda reader, writer: until_dropped(reader)) as server:
-        tasks = [asyncio.create_task(send(client, here(server.port))) for _ in range(3)]
-        with pytest.raises(Rejected):
-            await tasks[2]
+async def test_the_number_of_requests_in_flight_is_bounded_for_each_origin():
+    client = HttpClient(Egress.parse("any"), ClientLimits(connections=1, in_flight=3, queue=1000))
+    async with serving(lambda reader, writer: until_dropped(reader)) as server, serving(answering(OK)) as other:
+        tasks = [asyncio.create_task(send(client, here(server.port))) for _ in range(4)]
+        with pytest.raises(Busy):
+            await tasks[3]
+        with pytest.raises(Busy):
+            await send(client, here(server.port))
+        assert (await send(client, here(other.port))).status == 200
         await client.aclose()
         await asyncio.gather(*tasks, return_exceptions=True)
 
