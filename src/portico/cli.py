@@ -93,11 +93,12 @@ def gateway(
         typer.echo(show(resolved))
         return
     from portico.apps.gateway import run
+    from portico.gateway.ingress.certificate import CertificateError
     from portico.store.open import StoreError
 
     try:
         code = run(resolved)
-    except (OSError, StoreError) as error:
+    except (OSError, StoreError, CertificateError) as error:
         _fail(str(error))
     raise typer.Exit(code)
 
@@ -116,6 +117,29 @@ def check(
     for line in report.lines:
         typer.echo(line)
     raise typer.Exit(report.exit_code)
+
+
+imports = typer.Typer(help="Make a document of what you already have, to look at and save.", no_args_is_help=True)
+app.add_typer(imports, name="import")
+
+
+@imports.command("mcp-json")
+def import_mcp_json(
+    file: Annotated[Path, typer.Argument(help="The mcp.json of a desktop client (Claude, Cursor or VS Code).")],
+    name: Annotated[str, typer.Option(help="Name of the document.")] = "imported",
+) -> None:
+    """Print a document for a client's MCP servers; what does not carry over is noted on standard error."""
+    from portico.config.mcp_json import import_mcp_json as convert
+
+    try:
+        imported = convert(file.read_bytes(), str(file), name)
+    except OSError as error:
+        _fail(f"{file} cannot be read: {error.strerror}")
+    for problem in imported.problems:
+        typer.echo(problem.render(), err=True)
+    if imported.text is None:
+        raise typer.Exit(1)
+    typer.echo(imported.text, nl=False)
 
 
 @app.command("schema")
