@@ -38,6 +38,8 @@ class Settings:
     host: str = _setting("127.0.0.1", "Address to listen on.")
     port: int = _setting(5235, "Port to listen on; 0 takes a free one.")
     workers: int = _setting(1, "Processes that share the port.")
+    tls_cert: str = _setting("", "File of the certificate, with its chain, in PEM: with it the port speaks HTTPS.")
+    tls_key: str = _setting("", "File of the certificate's private key, in PEM.")
     admin: str = _setting("127.0.0.1:5239", "HOST:PORT of /metrics, /status and /reload, or off.")
     admin_token: str = _setting("", "Token of the admin listener; needed where it is not on loopback.", secret=True)
     secrets: str = _setting("", "Directory of secrets, one file each: DIR/TENANT/NAME.")
@@ -232,6 +234,8 @@ def _judge_addresses(settings: Settings, refuse: Refuse) -> None:
         refuse("admin", f"must have a port of 0 to 65535, not {address[1]}.")
     if address is not None and not _is_loopback(address[0]) and len(settings.admin_token) < 16:
         refuse("admin", "is beyond loopback, so --admin-token must have at least 16 characters.")
+    if bool(settings.tls_cert) != bool(settings.tls_key):
+        refuse(*(("tls_cert", "needs --tls-key too.") if settings.tls_cert else ("tls_key", "needs --tls-cert too.")))
     if not all(_is_network(network) for network in settings.trusted_proxy):
         refuse("trusted_proxy", f"must be addresses or networks, not {', '.join(settings.trusted_proxy)}.")
 

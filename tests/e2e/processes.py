@@ -35,7 +35,7 @@ def until(look: Callable[[], T], what: str, within: float = WAIT) -> T:
 
 
 def get(url: str, **more: Any) -> httpx.Response:
-    return httpx.get(url, timeout=WAIT, trust_env=False, **more)
+    return httpx.get(url, timeout=WAIT, trust_env=False, verify=False, **more)
 
 
 def post(url: str, **more: Any) -> httpx.Response:
@@ -190,7 +190,7 @@ def gateway(
     `ready` and the admin listener is open to the test."""
     command = ["gateway", "--store", f"files:{documents}", "--port", "0", "--admin", admin, "--log", "json", *settings]
     with started(directory, name, command, env) as found:
-        match = found.said(r"portico gateway: (http://[^\s,]+)(?:, admin on (http://[^\s,]+))?")
+        match = found.said(r"portico gateway: (https?://[^\s,]+)(?:, admin on (http://[^\s,]+))?")
         running = Gateway(found.process, found.out, found.err, match[1], match[2] or "")
         until(lambda: is_ready(running), "the gateway is ready")
         if ready and "--workers" in settings and running.admin:

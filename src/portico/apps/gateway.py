@@ -21,7 +21,8 @@ from typing import Any
 import uvloop
 
 from portico.apps.sockets import listen
-from portico.apps.worker import Place, Worker
+from portico.apps.worker import Place, Worker, load_certificate
+from portico.gateway.ingress.certificate import CertificateError
 from portico.settings import Resolved, Settings
 from portico.store.open import open_store
 
@@ -30,10 +31,14 @@ RESTART_MOST = 5.0
 
 
 def run(resolved: Resolved) -> int:
-    """Serve until told to stop; returns the exit code. StoreError or OSError when it cannot even begin."""
+    """Serve until told to stop; returns the exit code. StoreError, CertificateError or OSError when it cannot even
+    begin."""
     settings = resolved.settings
-    # Opened for its judgement alone: what no worker could open should be said once, not by each of them for ever.
+    # Opened for their judgement alone: what no worker could open should be said once, not by each of them for ever.
     open_store(settings.store)
+    certificate = load_certificate(settings)
+    if certificate is not None and certificate.expired:
+        raise CertificateError(certificate.expired)
     public = listen(settings.host, settings.port)
     address = settings.admin_address
     admin = listen(*address) if address is not None else None
@@ -46,12 +51,12 @@ def run(resolved: Resolved) -> int:
 
 def _say(settings: Settings, public: socket.socket, admin: socket.socket | None) -> None:
     host, port = public.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
+    shown = f"{'https' if settings.tls_cert else 'http'}://" + (f"[{host}]" if ":" in host else host)
     more = ""
     if admin is not None:
         admin_host, admin_port = admin.getsockname()[:2]
         more = f", admin on http://{admin_host}:{admin_port}"
-    print(f"portico gateway: http://{shown}:{port}{more}, documents from {settings.store}", file=sys.stderr, flush=True)
+    print(f"portico gateway: {shown}:{port}{more}, documents from {settings.store}", file=sys.stderr, flush=True)
 
 
 def _serve(settings: Settings, environment_secrets: dict[str, str], place: Place) -> int:
@@ -164,7 +169,11 @@ def _worker_main() -> int:
     settings = Settings(**given)
     place = Place(sockets[0], sockets[1] if len(sockets) > 1 else None, bytes.fromhex(task["key"]), Path(task["peers"]))
     threading.Thread(target=_end_with_parent, args=(lambda: os.kill(os.getpid(), signal.SIGTERM),), daemon=True).start()
-    return _serve(settings, task["secrets"], place)
+    try:
+        return _serve(settings, task["secrets"], place)
+    except CertificateError as error:
+        print(f"portico: {error}", file=sys.stderr)
+        return 1
 
 
 def _end_with_parent(end: Callable[[], None]) -> None:

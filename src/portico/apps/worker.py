@@ -22,6 +22,7 @@ from portico.apps.sockets import listen_unix
 from portico.gateway.entry import Entry
 from portico.gateway.ingress.admin import Admin
 from portico.gateway.ingress.heads import TrustedProxies
+from portico.gateway.ingress.certificate import Certificate
 from portico.gateway.ingress.listener import Listener, Patience
 from portico.gateway.ingress.peers import PeerCallers, PeerHandler, Peers
 from portico.gateway.origin import HostRules
@@ -125,8 +126,11 @@ class Worker:
             shared.next_id,
             settings.public_url.rstrip("/") or None,
         )
-        self.public = Listener(self.entry, TrustedProxies(settings.trusted_proxy), settings.max_body, Patience())
-        self._gauges()
+        self._certificate = load_certificate(settings)
+        tls = self._certificate.context if self._certificate is not None else None
+        self.public = Listener(self.entry, TrustedProxies(settings.trusted_proxy), settings.max_body, Patience(), tls)
+        self.figures.read("portico_lost_log_lines_total", lambda: self._access_log.lost)
+        register(self, place.number, place.restarts)
 
     async def run(self, started: Callable[[], None] = lambda: None) -> None:
         """Serve until SIGTERM or SIGINT, then drain."""
@@ -153,6 +157,8 @@ class Worker:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._certificate is not None:
+            tasks.append(loop.create_task(self._certificate.watch(self.settings.poll)))
 
     async def _listen(self) -> list[Listener]:
         """Open the public listener and, where they are wanted, those for the operator and for peers."""
@@ -171,7 +177,9 @@ class Worker:
         return listeners
 
     async def reload(self) -> dict[str, Any]:
-        """Load the store now and report; a store that cannot be read is a report too."""
+        """Load the store now and report; a store that cannot be read is a report too. So is a certificate."""
+        certificate = await self._certificate.refresh() if self._certificate is not None else None
+        against = [] if certificate is None else [certificate]
         try:
             report = await asyncio.wait_for(self.reloader.reload(), RELOAD_PATIENCE)
         except Exception as error:
@@ -179,10 +187,10 @@ class Worker:
             return {
                 "revision": self.live.current.revision,
                 "endpoints": [],
-                "problems": [_words(error)],
+                "problems": [_words(error), *against],
                 "failed": True,
             }
-        return {**asdict(report), "failed": False}
+        return {**asdict(report), "problems": [*report.problems, *against], "failed": False}
 
     async def _drain(self, listeners: list[Listener]) -> None:
         """Say so, wait for what works, end what idles, then leave. All of it within the time to drain."""
@@ -299,6 +307,13 @@ class TaughtSecrets:
         secrets = await self._source.read()
         self._redactor.learn(value for mine in secrets.values() for value in mine.values())
         return secrets
+def load_certificate(settings: Settings) -> Certificate | None:
+    """What the public listener shows, where it speaks TLS. CertificateError when the files do not work."""
+    if not settings.tls_cert:
+        return None
+    return Certificate(Path(settings.tls_cert), Path(settings.tls_key))
+
+
 
     async def revision(self) -> str:
         return await self._source.revision()

@@ -27,6 +27,7 @@ _STATUS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
 _HEAD = MOST_PATH + MOST_BYTES
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _FOREVER = float("inf")
+_GOODBYE = 1.0
 # Callbacks run in this one context, so that none is copied for each request.
 _CONTEXT = contextvars.Context()
 
@@ -56,6 +57,7 @@ class Home(Protocol):
     @property
     def limits(self) -> Patience: ...
 
+    def remember(self, connection: Connection) -> None: ...
     def forget(self, connection: Connection) -> None: ...
 
 
@@ -117,7 +119,7 @@ class Connection(asyncio.Protocol):
         self._segment = 0
         self._body_until = _FOREVER
         self._begin()
-        self.expires = home.now + home.limits.first_byte
+        self.expires = _FOREVER
 
     def _begin(self) -> None:
         """Ready for the next request's head."""
@@ -135,6 +137,8 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         peer = transport.get_extra_info("peername")
         self._address = peer[0] if isinstance(peer, tuple) else ""
+        self.expires = self._home.now + self._home.limits.first_byte
+        self._home.remember(self)
 
     def data_received(self, data: bytes) -> None:
         self._segment = len(data)
@@ -180,7 +184,9 @@ class Connection(asyncio.Protocol):
         """Called by the listener's sweep when `expires` has passed: say why where somebody may still read it."""
         if self._transport is None:
             return
-        if self._paused:
+        if self._transport.is_closing():
+            self._transport.abort()
+        elif self._paused:
             log.info("A client at %s does not read what it asked for; it was disconnected.", self._address)
             self._transport.abort()
         elif self._in_head and self._head_size == 0:
@@ -193,6 +199,8 @@ class Connection(asyncio.Protocol):
         self._keep = False
         if self._step is None and self._stream is None and self._transport is not None:
             self._transport.close()
+            # Over TLS a client has to close too, and one that idles may not be looking.
+            self.expires = self._home.now + _GOODBYE
 
     def abort(self) -> None:
         if self._transport is not None:

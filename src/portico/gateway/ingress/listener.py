@@ -16,8 +16,9 @@ SWEEP = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds, and bytes for `unread`; see http1.Patience."""
+    """Seconds, and bytes for `unread`; see http1.Patience. `handshake` is for TLS."""
 
+    handshake: float = 5.0
     first_byte: float = 5.0
     head: float = 10.0
     body: float = 30.0
@@ -54,7 +55,10 @@ class Listener:
     async def begin(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         make = loop.create_unix_server if listener.family == socket.AF_UNIX else loop.create_server
-        self._server = await make(self._connect, sock=listener, ssl=self._tls)
+        handshake = self.limits.handshake if self._tls is not None else None
+        self._server = await make(
+            lambda: Connection(self), sock=listener, ssl=self._tls, ssl_handshake_timeout=handshake
+        )
         self._sweep()
 
     async def end(self, patience: float) -> None:
@@ -72,15 +76,14 @@ class Listener:
         if self._sweeper is not None:
             self._sweeper.cancel()
 
+    def remember(self, connection: Connection) -> None:
+        """Called when a connection can carry requests; one whose TLS handshake fails is never heard of."""
+        self._connections.add(connection)
+
     def forget(self, connection: Connection) -> None:
         self._connections.discard(connection)
         if self._empty is not None and not self._connections:
             self._empty.set()
-
-    def _connect(self) -> Connection:
-        connection = Connection(self)
-        self._connections.add(connection)
-        return connection
 
     def _sweep(self) -> None:
         """One clock for all connections: what has run out of patience is told so."""
