@@ -129,8 +129,7 @@ class Worker:
         self._certificate = load_certificate(settings)
         tls = self._certificate.context if self._certificate is not None else None
         self.public = Listener(self.entry, TrustedProxies(settings.trusted_proxy), settings.max_body, Patience(), tls)
-        self.figures.read("portico_lost_log_lines_total", lambda: self._access_log.lost)
-        register(self, place.number, place.restarts)
+        self._gauges()
 
     async def run(self, started: Callable[[], None] = lambda: None) -> None:
         """Serve until SIGTERM or SIGINT, then drain."""
