@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from portico.config import document as schema
 from portico.config.check import check
 from portico.observe.access_log import Line
+from portico.observe.metrics import METRICS
 from portico.settings import Settings, _toml
 from portico.template import compile_value
 from portico.template.filters import FILTERS
@@ -124,9 +125,10 @@ def test_the_page_on_observing_names_every_member_of_a_line() -> None:
     assert found == list(Line.__struct_fields__)
 
 
-def test_the_page_on_observing_names_every_figure() -> None:
-    found = {cells[0].strip("`") for cells in rows(DOCS / "observe.md", "figure | meaning")}
-    assert found == set(re.findall(r'"(portico_[a-z_]+)"', SOURCE))
+def test_the_page_on_observing_lists_every_metric() -> None:
+    found = list(rows(DOCS / "observe.md", "metric | kind | labels | meaning"))
+    wanted = [[f"`{m.name}`", m.kind, ", ".join(f"`{label}`" for label in m.labels)] for m in METRICS.values()]
+    assert [cells[:3] for cells in found] == wanted
 
 
 @pytest.mark.parametrize("text", blocks(DOCS / "connect.md", "json"))

@@ -78,6 +78,7 @@ class Supervisor:
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
         self._started: dict[int, float] = {}
         self._failures = 0
+        self._restarts = 0
         self._stopping = threading.Event()
 
     def run(self) -> int:
@@ -99,6 +100,8 @@ class Supervisor:
             "key": self._key,
             "peers": str(directory),
             "descriptors": descriptors,
+            "number": number,
+            "restarts": self._restarts,
         }
         worker = subprocess.Popen(
             [sys.executable, "-m", "portico.apps.gateway"], stdin=subprocess.PIPE, pass_fds=descriptors
@@ -121,6 +124,7 @@ class Supervisor:
             print(f"portico: worker {worker.pid} ended with {worker.returncode}; starting another", file=sys.stderr)
             self._stopping.wait(min(RESTART_PAUSE * 2 ** max(0, self._failures - 1), RESTART_MOST))
             if not self._stopping.is_set():
+                self._restarts += 1
                 self._start(number, directory)
         self._stopping.wait(0.1)
 
@@ -167,7 +171,9 @@ def _worker_main() -> int:
     fields = task["settings"]
     given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
     settings = Settings(**given)
-    place = Place(sockets[0], sockets[1] if len(sockets) > 1 else None, bytes.fromhex(task["key"]), Path(task["peers"]))
+    admin = sockets[1] if len(sockets) > 1 else None
+    key, peers = bytes.fromhex(task["key"]), Path(task["peers"])
+    place = Place(sockets[0], admin, key, peers, task["number"], task["restarts"])
     threading.Thread(target=_end_with_parent, args=(lambda: os.kill(os.getpid(), signal.SIGTERM),), daemon=True).start()
     try:
         return _serve(settings, task["secrets"], place)

@@ -18,14 +18,16 @@ from pathlib import Path
 from typing import Any
 
 from portico import __version__
+from portico.apps.gauges import register
 from portico.apps.sockets import listen_unix
 from portico.gateway.entry import Entry
 from portico.gateway.ingress.admin import Admin
-from portico.gateway.ingress.heads import TrustedProxies
 from portico.gateway.ingress.certificate import Certificate
+from portico.gateway.ingress.heads import TrustedProxies
 from portico.gateway.ingress.listener import Listener, Patience
 from portico.gateway.ingress.peers import PeerCallers, PeerHandler, Peers
 from portico.gateway.origin import HostRules
+from portico.gateway.protocol.admission import Admission, CallLimits
 from portico.gateway.protocol.dispatch import METHODS
 from portico.gateway.protocol.progress import Progress
 from portico.gateway.protocol.subscriptions import Subscriptions
@@ -42,8 +44,8 @@ from portico.net.http_client import HttpClient
 from portico.net.limits import ClientLimits
 from portico.observe.access_log import AccessLog
 from portico.observe.calls import CallObserver
+from portico.observe.figures import Figures
 from portico.observe.logs import Redactor, set_up
-from portico.observe.metrics import Figures
 from portico.observe.tracing import Tracer
 from portico.settings import Settings
 from portico.store.open import open_store
@@ -62,12 +64,17 @@ PEER_LIMITS = ClientLimits(connections=20_000, in_flight=40_000, first_byte=math
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a worker is given by whoever starts it: sockets, the key of session ids, and where its peers are."""
+    """What a worker is given by whoever starts it: sockets, the key of session ids, and where its peers are.
+
+    `number` is its place among them, and `restarts` how many workers were replaced before it began.
+    """
 
     public: socket.socket
     admin: socket.socket | None
     key: bytes
     peers: Path | None
+    number: int = 0
+    restarts: int = 0
 
 
 class Worker:
@@ -115,6 +122,7 @@ class Worker:
             self._clock,
             call_ids(self.name),
             self._tracer,
+            admission=Admission(CallLimits(), settings.workers),
         )
         self._shared = shared
         self.entry = Entry(
@@ -129,7 +137,8 @@ class Worker:
         self._certificate = load_certificate(settings)
         tls = self._certificate.context if self._certificate is not None else None
         self.public = Listener(self.entry, TrustedProxies(settings.trusted_proxy), settings.max_body, Patience(), tls)
-        self._gauges()
+        self.figures.read("portico_lost_log_lines_total", lambda: self._access_log.lost)
+        register(self, place.number, place.restarts)
 
     async def run(self, started: Callable[[], None] = lambda: None) -> None:
         """Serve until SIGTERM or SIGINT, then drain."""
@@ -150,14 +159,14 @@ class Worker:
         gc.set_threshold(20_000, 20, 50)
         listeners = await self._listen()
         tasks = [loop.create_task(self._sweep()), loop.create_task(self.reloader.run())]
+        if self._certificate is not None:
+            tasks.append(loop.create_task(self._certificate.watch(self.settings.poll)))
         started()
         await asyncio.wait([loop.create_task(stop.wait()), *tasks], return_when=asyncio.FIRST_COMPLETED)
         await self._drain(listeners)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._certificate is not None:
-            tasks.append(loop.create_task(self._certificate.watch(self.settings.poll)))
 
     async def _listen(self) -> list[Listener]:
         """Open the public listener and, where they are wanted, those for the operator and for peers."""
@@ -232,6 +241,7 @@ class Worker:
     def _forget(self, prefix: str) -> None:
         """An endpoint is gone: its subscriptions end with a result and its sessions are no more."""
         self.subscriptions.end(prefix)
+        self._shared.admission.forget(prefix)
         for session in self.sessions:
             if session.prefix == prefix:
                 self.sessions.end(session)
@@ -278,17 +288,6 @@ class Worker:
             "streams": len(self.streams),
         }
 
-    def _gauges(self) -> None:
-        gauge = self.figures.gauge
-        gauge("portico_streams", lambda: len(self.streams))
-        gauge("portico_sessions", lambda: len(self.sessions))
-        gauge("portico_subscriptions", lambda: len(self.subscriptions))
-        gauge("portico_in_flight", lambda: self.public.in_flight)
-        gauge("portico_endpoints", lambda: len(self.live.current.endpoints))
-        gauge("portico_problem_documents", lambda: self.live.current.broken)
-        gauge("portico_reloads", lambda: self.reloader.reloads)
-        gauge("portico_reload_failures", lambda: self.reloader.failures)
-
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._shared.tasks.add(task)
@@ -306,16 +305,16 @@ class TaughtSecrets:
         secrets = await self._source.read()
         self._redactor.learn(value for mine in secrets.values() for value in mine.values())
         return secrets
+
+    async def revision(self) -> str:
+        return await self._source.revision()
+
+
 def load_certificate(settings: Settings) -> Certificate | None:
     """What the public listener shows, where it speaks TLS. CertificateError when the files do not work."""
     if not settings.tls_cert:
         return None
     return Certificate(Path(settings.tls_cert), Path(settings.tls_key))
-
-
-
-    async def revision(self) -> str:
-        return await self._source.revision()
 
 
 def _words(error: Exception) -> str:

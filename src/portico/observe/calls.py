@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import Any
 
 from portico.observe.access_log import AccessLog, Line
-from portico.observe.metrics import Figures
+from portico.observe.figures import Figures
 
 
 class CallObserver:
@@ -49,7 +49,7 @@ class CallObserver:
 
     def refused(self, call_id: str, address: str, method: str, path: str, status: int, why: str) -> None:
         """A request that never became a call."""
-        self._figures.count("portico_refused_requests", status=str(status))
+        self._figures.count("portico_refused_requests_total", str(status))
         self._log.write(
             Line(
                 at=time.time(),

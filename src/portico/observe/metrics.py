@@ -1,125 +1,64 @@
-"""Figures of this worker: plain integers in slots, given names and labels only when somebody scrapes them.
+"""Every metric that there is: the one list that the code, the documentation, the dashboard and the alerts are held to.
 
-Labels come from bounded sets: endpoints and tools of the documents, outcomes of the protocol.
+Labels come from bounded sets: what documents name, what the protocol knows, and the workers' numbers.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
-Labels = tuple[tuple[str, str], ...]
-Sample = tuple[str, Labels, float]
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """`alike` is of all workers what it is of one, because they serve the same documents; others are summed."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+    alike: bool = False
 
 
-class Series:
-    """Calls of one endpoint, method, name and outcome."""
+_UPSTREAM = ("upstream",)
+_WORKER = ("worker",)
 
-    __slots__ = ("buckets", "count", "total")
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.total = 0.0
-        self.buckets = [0] * (len(BUCKETS) + 1)
-
-
-class Figures:
-    """`gauges` are read when somebody asks."""
-
-    MOST_SERIES = 20_000
-
-    def __init__(self) -> None:
-        self._calls: dict[tuple[str, str, str, str], Series] = {}
-        self._counters: dict[tuple[str, Labels], int] = {}
-        self._gauges: list[tuple[str, Callable[[], float]]] = []
-
-    def call(self, endpoint: str, method: str, name: str, outcome: str, seconds: float) -> None:
-        key = (endpoint, method, name, outcome)
-        series = self._calls.get(key)
-        if series is None:
-            if len(self._calls) >= self.MOST_SERIES:
-                key = ("", "", "", "beyond the bound of series")
-            series = self._calls.setdefault(key, Series())
-        series.count += 1
-        series.total += seconds
-        series.buckets[bisect_left(BUCKETS, seconds)] += 1
-
-    def count(self, name: str, **labels: str) -> None:
-        key = (name, tuple(sorted(labels.items())))
-        self._counters[key] = self._counters.get(key, 0) + 1
-
-    def gauge(self, name: str, read: Callable[[], float]) -> None:
-        self._gauges.append((name, read))
-
-    def snapshot(self) -> dict[str, Any]:
-        """Plain data that figures of several workers are summed from."""
-        return {
-            "calls": [[*key, series.count, series.total, series.buckets] for key, series in self._calls.items()],
-            "counters": [[name, labels, value] for (name, labels), value in self._counters.items()],
-            "gauges": [[name, read()] for name, read in self._gauges],
-        }
-
-
-_HELP = {
-    "portico_streams": "Open event streams.",
-    "portico_sessions": "Sessions of handshake-era clients.",
-    "portico_in_flight": "Requests being answered.",
-    "portico_subscriptions": "Open subscriptions/listen streams.",
-    "portico_endpoints": "Endpoints served.",
-    "portico_problem_documents": "Documents with an error, not served as written.",
-    "portico_workers": "Worker processes that answered this scrape.",
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("portico_build_info", "gauge", "Versions, in labels; always 1.", ("version", "python"), alike=True),
+        Metric(
+            "portico_call_duration_seconds",
+            "histogram",
+            "Calls and how long they took.",
+            ("endpoint", "method", "name", "outcome"),
+        ),
+        Metric("portico_refused_requests_total", "counter", "Requests that never became a call.", ("status",)),
+        Metric("portico_in_flight", "gauge", "Requests being answered."),
+        Metric("portico_streams", "gauge", "Open event streams: standing, sse, listen or call.", ("kind",)),
+        Metric("portico_streams_limit", "gauge", "Event streams that may be open."),
+        Metric("portico_sessions", "gauge", "Sessions of handshake-era clients."),
+        Metric("portico_upstream_connections", "gauge", "Connections: busy or idle.", ("upstream", "state")),
+        Metric("portico_upstream_connects_total", "counter", "Connections that were opened.", _UPSTREAM),
+        Metric("portico_upstream_requests_total", "counter", "Requests that were sent.", _UPSTREAM),
+        Metric("portico_upstream_failures_total", "counter", "Requests and connects without an answer.", _UPSTREAM),
+        Metric("portico_upstream_retries_total", "counter", "Requests that were sent once more.", _UPSTREAM),
+        Metric("portico_upstream_breakers_open", "gauge", "Workers that leave it alone for a while.", _UPSTREAM),
+        Metric("portico_endpoints", "gauge", "Endpoints served.", alike=True),
+        Metric("portico_documents", "gauge", "Documents: current, last good or nothing.", ("serving",), alike=True),
+        Metric("portico_problem_documents", "gauge", "Documents not served as they are written now.", alike=True),
+        Metric("portico_problems", "gauge", "Problems of documents: error, warning, note.", ("severity",), alike=True),
+        Metric("portico_reloads_total", "counter", "Reloads, of every worker."),
+        Metric("portico_reload_failures_total", "counter", "Reloads that failed as a whole, of every worker."),
+        Metric("portico_lost_log_lines_total", "counter", "Lines of the access log that were not written."),
+        Metric("portico_workers", "gauge", "Worker processes that answered this scrape."),
+        Metric("portico_worker_restarts_total", "counter", "Workers that ended and were replaced.", alike=True),
+        Metric("process_cpu_seconds_total", "counter", "Processor time, user and system.", _WORKER),
+        Metric("process_resident_memory_bytes", "gauge", "Resident memory.", _WORKER),
+        Metric("process_open_fds", "gauge", "Open file descriptors.", _WORKER),
+        Metric("process_max_fds", "gauge", "File descriptors that may be open.", _WORKER),
+        Metric("process_start_time_seconds", "gauge", "When the process began, in seconds since 1970.", _WORKER),
+    )
 }
-
-
-def exposition(snapshots: list[dict[str, Any]]) -> bytes:
-    """The Prometheus text format, summed over the workers."""
-    from prometheus_client import CollectorRegistry, generate_latest
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-
-    class Collector:
-        def collect(self) -> Iterable[Any]:
-            yield from _calls(snapshots, HistogramMetricFamily)
-            counters: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
-            gauges: dict[str, float] = {"portico_workers": float(len(snapshots))}
-            for snapshot in snapshots:
-                for name, labels, value in snapshot["counters"]:
-                    series = counters.setdefault(name, {})
-                    key = tuple((label, text) for label, text in labels)
-                    series[key] = series.get(key, 0) + value
-                for name, value in snapshot["gauges"]:
-                    # Every worker serves the same documents, so these two are not summed.
-                    alike = name in ("portico_endpoints", "portico_problem_documents")
-                    gauges[name] = max(gauges.get(name, 0.0), value) if alike else gauges.get(name, 0.0) + value
-            for name, series in counters.items():
-                labels = [label for label, _ in next(iter(series))]
-                family = CounterMetricFamily(name, _HELP.get(name, name), labels=labels)
-                for key, value in series.items():
-                    family.add_metric([text for _, text in key], value)
-                yield family
-            for name, value in gauges.items():
-                yield GaugeMetricFamily(name, _HELP.get(name, name), value=value)
-
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(Collector())
-    return generate_latest(registry)
-
-
-def _calls(snapshots: list[dict[str, Any]], family_type: Any) -> Iterable[Any]:
-    totals: dict[tuple[str, ...], list[Any]] = {}
-    for snapshot in snapshots:
-        for endpoint, method, name, outcome, _, seconds, buckets in snapshot["calls"]:
-            entry = totals.setdefault((endpoint, method, name, outcome), [0.0, [0] * len(buckets)])
-            entry[0] += seconds
-            entry[1] = [mine + more for mine, more in zip(entry[1], buckets, strict=True)]
-    labels = ["endpoint", "method", "name", "outcome"]
-    family = family_type("portico_call_duration_seconds", "Calls and how long they took.", labels=labels)
-    for key, (seconds, buckets) in totals.items():
-        running, cumulative = 0, []
-        for bound, count in zip([*map(str, BUCKETS), "+Inf"], buckets, strict=True):
-            running += count
-            cumulative.append((bound, running))
-        family.add_metric(key, buckets=cumulative, sum_value=seconds)
-    yield family

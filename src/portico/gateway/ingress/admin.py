@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
@@ -10,7 +11,7 @@ import msgspec
 
 from portico.gateway.exchange import JSON, Reply, Request, text_reply
 from portico.gateway.origin import LOOPBACK, HostRules
-from portico.observe.metrics import exposition
+from portico.observe.exposition import exposition
 
 
 class Asks(Protocol):
@@ -39,7 +40,9 @@ class Admin:
         if route == ("GET", b"/livez"):
             return text_reply(200, "alive")
         if route == ("GET", b"/metrics"):
-            body = exposition(await self._ask("figures"))
+            figures = await self._ask("figures")
+            # With thousands of tools this takes long, and calls must not wait for it.
+            body = await asyncio.to_thread(exposition, figures)
             return Reply(200, body, ((b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),))
         if route == ("GET", b"/status"):
             return Reply(200, msgspec.json.format(msgspec.json.encode(await self._ask("status"))), (JSON,))

@@ -10,6 +10,9 @@ from collections.abc import Callable
 from portico.gateway.exchange import Outlet
 from portico.wire import sse
 
+# A stream of one call's answer, of a subscription, of a session (GET), and of the transport of 2024-11-05.
+KINDS = ("call", "listen", "standing", "sse")
+
 
 class TooManyStreams(Exception):
     """No room for one more open stream; the text says which bound was met."""
@@ -18,11 +21,12 @@ class TooManyStreams(Exception):
 class EventStream:
     """One streamed reply, made by OpenStreams. What is sent before the ingress attaches its outlet is kept."""
 
-    __slots__ = ("_address", "_early", "_on_gone", "_outlet", "_registry", "closed")
+    __slots__ = ("_address", "_early", "_kind", "_on_gone", "_outlet", "_registry", "closed")
 
-    def __init__(self, registry: OpenStreams, address: str, on_gone: Callable[[], None] | None) -> None:
+    def __init__(self, registry: OpenStreams, address: str, kind: str, on_gone: Callable[[], None] | None) -> None:
         self._registry = registry
         self._address = address
+        self._kind = kind
         self._on_gone = on_gone
         self._outlet: Outlet | None = None
         self._early: list[bytes] = []
@@ -64,7 +68,7 @@ class EventStream:
         if self.closed:
             return False
         self.closed = True
-        self._registry.forget(self, self._address)
+        self._registry.forget(self, self._address, self._kind)
         return True
 
 
@@ -73,27 +77,30 @@ class OpenStreams:
 
     def __init__(self, most: int = 10_000, per_address: int = 1_000) -> None:
         self._streams: set[EventStream] = set()
+        self.kinds: dict[str, int] = dict.fromkeys(KINDS, 0)
         self._by_address: dict[str, int] = {}
-        self._most = most
+        self.most = most
         self._per_address = per_address
 
     def __len__(self) -> int:
         return len(self._streams)
 
-    def open(self, address: str, on_gone: Callable[[], None] | None = None) -> EventStream:
-        """A new stream for a client at `address`, or TooManyStreams."""
-        if len(self._streams) >= self._most:
-            raise TooManyStreams(f"{self._most} streams are open")
+    def open(self, address: str, on_gone: Callable[[], None] | None = None, kind: str = "call") -> EventStream:
+        """A new stream for a client at `address`, or TooManyStreams. `kind` is one of KINDS."""
+        if len(self._streams) >= self.most:
+            raise TooManyStreams(f"{self.most} streams are open")
         mine = self._by_address.get(address, 0)
         if mine >= self._per_address:
             raise TooManyStreams(f"{self._per_address} streams of this client are open")
         self._by_address[address] = mine + 1
-        stream = EventStream(self, address, on_gone)
+        self.kinds[kind] += 1
+        stream = EventStream(self, address, kind, on_gone)
         self._streams.add(stream)
         return stream
 
-    def forget(self, stream: EventStream, address: str) -> None:
+    def forget(self, stream: EventStream, address: str, kind: str) -> None:
         self._streams.discard(stream)
+        self.kinds[kind] -= 1
         left = self._by_address.get(address, 1) - 1
         if left > 0:
             self._by_address[address] = left

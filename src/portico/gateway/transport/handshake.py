@@ -252,7 +252,7 @@ class Handshake:
     def _open_standing(self, request: Request, session: Session) -> Reply:
         """The session's standing stream, or, with `Last-Event-ID`, the rest of the stream that broke."""
         try:
-            stream = self._shared.streams.open(request.address)
+            stream = self._shared.streams.open(request.address, kind="standing")
         except TooManyStreams as error:
             return overloaded(str(error))
         last = request.headers.get(b"last-event-id")

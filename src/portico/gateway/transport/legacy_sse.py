@@ -30,7 +30,7 @@ class LegacySse:
             return text_reply(405, "GET opens the stream; messages are POSTed where it says.", ((b"allow", b"GET"),))
         shared = self._shared
         try:
-            stream = shared.streams.open(request.address)
+            stream = shared.streams.open(request.address, kind="sse")
         except TooManyStreams as error:
             return overloaded(str(error))
         try:

@@ -86,7 +86,7 @@ class Stateless:
         if not accepts_events(request):
             return text_reply(406, "subscriptions/listen is answered by a stream: accept text/event-stream.")
         try:
-            stream = self._shared.streams.open(call.address)
+            stream = self._shared.streams.open(call.address, kind="listen")
         except TooManyStreams as error:
             return overloaded(str(error))
         try:
