@@ -27,6 +27,7 @@ from portico.gateway.ingress.heads import TrustedProxies
 from portico.gateway.ingress.listener import Listener, Patience
 from portico.gateway.ingress.peers import PeerCallers, PeerHandler, Peers
 from portico.gateway.origin import HostRules
+from portico.gateway.protocol.admission import Admission, CallLimits
 from portico.gateway.protocol.dispatch import METHODS
 from portico.gateway.protocol.progress import Progress
 from portico.gateway.protocol.subscriptions import Subscriptions
@@ -121,6 +122,7 @@ class Worker:
             self._clock,
             call_ids(self.name),
             self._tracer,
+            admission=Admission(CallLimits(), settings.workers),
         )
         self._shared = shared
         self.entry = Entry(
@@ -239,6 +241,7 @@ class Worker:
     def _forget(self, prefix: str) -> None:
         """An endpoint is gone: its subscriptions end with a result and its sessions are no more."""
         self.subscriptions.end(prefix)
+        self._shared.admission.forget(prefix)
         for session in self.sessions:
             if session.prefix == prefix:
                 self.sessions.end(session)

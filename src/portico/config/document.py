@@ -40,6 +40,25 @@ _Seconds = BeforeValidator(
 Duration = Annotated[float, _Seconds, Field(gt=0, le=86_400 * 366, allow_inf_nan=False)]
 
 
+_RATE = re.compile(r"^([0-9]+(?:\.[0-9]+)?)/(s|m|h)$")
+
+
+def _per_second(value: object) -> object:
+    match = _RATE.match(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("a rate is a number of calls and a unit of time, such as 100/s, 600/m or 1000/h")
+    return float(match[1]) / _UNITS[match[2]]
+
+
+Rate = Annotated[
+    float,
+    BeforeValidator(
+        _per_second, json_schema_input_type=Annotated[str, Field(pattern=_RATE.pattern, examples=["100/s", "600/m"])]
+    ),
+    Field(gt=0, le=1_000_000, allow_inf_nan=False),
+]
+
+
 def _unique(values: list[str]) -> list[str]:
     doubled = sorted(value for value, count in Counter(values).items() if count > 1)
     if doubled:
@@ -104,6 +123,13 @@ class Protocol(Model):
 
 class Limits(Model):
     timeout: Duration = Field(default=60.0, description="How long one call may take in all.")
+    rate: Rate | None = Field(default=None, description="Calls that are answered, such as 100/s; more get 429.")
+    burst: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="Calls that may come at once; those of one second where absent."
+    )
+    concurrency: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="Calls that may be under way; more get 429."
+    )
 
 
 class Router(Model):

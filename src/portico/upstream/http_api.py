@@ -7,13 +7,15 @@ from time import monotonic
 from typing import Any, Protocol
 
 from portico.config.document import Tool
-from portico.net.errors import NetError, TimedOut
+from portico.net.errors import Busy, NetError, TimedOut
 from portico.net.origin import Origin
 from portico.observe.tracing import CallTrace
 from portico.template import RenderError
 from portico.upstream.http_answer import Response, Shaped, compile_answer, failure
 from portico.upstream.http_request import compile_request, reads_of_request
 from portico.upstream.traced import CONTEXT_HEADERS, Traced
+from portico.wire import errors
+from portico.wire.errors import RpcError
 
 
 class Client(Protocol):
@@ -74,6 +76,8 @@ class HttpTool:
                 deadline=until,
                 idempotent=plan.idempotent,
             )
+        except Busy as error:
+            raise RpcError(errors.OVERLOADED, f"{error.message}.", status=503, retry_after=1) from None
         except NetError as error:
             shaped = failure(_sentence(error, rendered.origin, until - started))
         else:

@@ -31,14 +31,18 @@ class RpcError(Exception):
     """An answer that is an error: `code` of JSON-RPC or MCP, a sentence, and optional data.
 
     `status` overrides the HTTP status that the code would give, for the few cases where the transport decides.
+    `retry_after` is in seconds; 0 where trying again would not help.
     """
 
-    def __init__(self, code: int, message: str, data: Any = None, *, status: int | None = None) -> None:
+    def __init__(
+        self, code: int, message: str, data: Any = None, *, status: int | None = None, retry_after: int = 0
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.data = data
         self.status = status
+        self.retry_after = retry_after
 
     def http_status(self, modern: bool) -> int:
         """Status of the HTTP reply that carries this error alone (specification 2026-07-28, streamable HTTP)."""

@@ -1,10 +1,10 @@
-"""Judges routers beyond their names: which web pages may call."""
+"""Judges routers beyond their names: which web pages may call, and limits that go together."""
 
 from __future__ import annotations
 
 from portico.config.check.draft import Draft
 from portico.config.check.urls import judge_origin
-from portico.config.document import AUTH_MODES
+from portico.config.document import AUTH_MODES, Router
 from portico.config.positions import Path
 from portico.config.problem import quoted
 
@@ -12,6 +12,7 @@ from portico.config.problem import quoted
 def judge_routers(draft: Draft) -> None:
     for path, router in draft.routers:
         _auth(draft, (*path, "auth", "mode"), router.auth.mode)
+        _limits(draft, (*path, "limits"), router)
         if router.cors is None:
             continue
         origins = (*path, "cors", "allowOrigins")
@@ -24,6 +25,16 @@ def judge_routers(draft: Draft) -> None:
                 "every web page of the world may call with its visitor's credentials",
                 "Name the origins in allowOrigins, or set allowCredentials to false",
             )
+
+
+def _limits(draft: Draft, path: Path, router: Router) -> None:
+    if router.limits.burst is not None and router.limits.rate is None:
+        draft.findings.warning(
+            (*path, "burst"),
+            "burst-without-rate",
+            "without a rate any number of calls may come at once, so the burst says nothing",
+            "Add a rate such as 100/s, or remove the burst",
+        )
 
 
 def _auth(draft: Draft, path: Path, mode: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from portico.gateway.protocol.gate import Gate
 from portico.gateway.protocol.params import NOTHING, UNSET
 from portico.gateway.routing.endpoint import Endpoint
 from portico.gateway.session.session import LEVELS, Session
@@ -38,6 +39,7 @@ class Call:
         "deadline",
         "detail",
         "endpoint",
+        "gate",
         "identifier",
         "method",
         "mirrors",
@@ -84,6 +86,7 @@ class Call:
         self.params = NOTHING
         self.raw: bytes | None = None
         self.mirrors: tuple[str, ...] = ()
+        self.gate: Gate | None = None
         self.asked = ""
         self.detail = ""
         self.tail = b""

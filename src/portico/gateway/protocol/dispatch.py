@@ -20,11 +20,15 @@ log = logging.getLogger("portico.call")
 
 @dataclass(slots=True)
 class Answer:
-    """An encoded response, the HTTP status it has when it travels alone, and a bounded word for log and metrics."""
+    """An encoded response, the HTTP status it has when it travels alone, and a bounded word for log and metrics.
+
+    `retry_after` is in seconds; 0 where trying again would not help.
+    """
 
     body: bytes
     status: int
     outcome: str
+    retry_after: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,8 @@ async def dispatch(call: Call, method: Method) -> Answer:
 
 def failure(call: Call, error: RpcError, outcome: str | None = None) -> Answer:
     body = encode_error(call.identifier, error, call.call_id)
-    return Answer(body, error.http_status(call.modern), outcome or f"error {error.code}")
+    status = error.http_status(call.modern)
+    return Answer(body, status, outcome or f"error {error.code}", error.retry_after)
 
 
 def notice(call: Call) -> None:

@@ -16,7 +16,7 @@ from portico.gateway.protocol.call import Call
 from portico.gateway.protocol.dispatch import METHODS, Answer, Method, notice
 from portico.gateway.protocol.params import UNSET
 from portico.gateway.session.session import Session
-from portico.net.errors import NetError
+from portico.net.errors import Busy, NetError
 from portico.upstream.mcp import Conversation, Era, Heard, Hello, McpSpec, McpUpstream
 from portico.wire import errors, versions
 from portico.wire.errors import RpcError
@@ -168,6 +168,8 @@ def _answer(call: Call, member: bytes) -> Answer:
 
 def _unreachable(call: Call, error: NetError) -> RpcError:
     call.detail = error.message
+    if isinstance(error, Busy):
+        return RpcError(errors.OVERLOADED, f"{error.message}.", status=503, retry_after=1)
     return RpcError(errors.INTERNAL_ERROR, f"{error.message}.")
 
 

@@ -24,6 +24,18 @@ class CorsRules:
 
 
 @dataclass(frozen=True, slots=True)
+class RouterLimits:
+    """Calls a second, how many of them may come at once, and how many may be under way; None for no limit."""
+
+    rate: float | None = None
+    burst: float | None = None
+    concurrency: int | None = None
+
+
+NO_LIMITS = RouterLimits()
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     prefix: str
     tenant: str
@@ -46,3 +58,4 @@ class Endpoint:
     """Members that end every modern result, up to the call id (see portico.wire.results)."""
     upstream: McpSpec | None = None
     """The MCP server that this endpoint relays to, instead of a catalog of its own."""
+    limits: RouterLimits = NO_LIMITS

@@ -23,7 +23,7 @@ from portico.gateway.routing.catalog import (
     ToolEntry,
     listing,
 )
-from portico.gateway.routing.endpoint import CorsRules, Endpoint
+from portico.gateway.routing.endpoint import CorsRules, Endpoint, RouterLimits
 from portico.gateway.runtime.arguments import compile_arguments
 from portico.gateway.runtime.mcp_specs import mcp_spec
 from portico.gateway.runtime.uri_templates import compile_uri_template
@@ -105,6 +105,7 @@ def _endpoint(document: Document, router: Router, server: Server, parts: _Parts)
         oldest=router.protocol.oldest,
         offered=tuple(supported(router.protocol.oldest)),
         timeout=router.limits.timeout,
+        limits=RouterLimits(router.limits.rate, router.limits.burst, router.limits.concurrency),
         ttl_ms=int(server.cache.ttl * 1000),
         cache_scope=server.cache.scope,
         cors=_cors(router.cors) if router.cors is not None else None,

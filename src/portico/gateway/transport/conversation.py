@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from portico.gateway.exchange import EVENTS, JSON, Reply, Request, text_reply
+from portico.gateway.protocol.admission import Admission, CallLimits
 from portico.gateway.protocol.call import Call, Tracer
 from portico.gateway.protocol.dispatch import Answer, Method, dispatch, find_method
 from portico.gateway.protocol.progress import Progress
@@ -52,6 +53,7 @@ class Conversations:
     next_id: Callable[[], str]
     tracer: Tracer | None = None
     relay: Relay = field(default_factory=lambda: Relay({}))
+    admission: Admission = field(default_factory=lambda: Admission(CallLimits()))
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def open(
@@ -75,9 +77,12 @@ class Conversations:
         return find_method(call.method, call.modern)
 
     async def answer(self, call: Call, method: Method) -> Answer:
-        answer = await dispatch(call, method)
-        self.finish(call, answer)
-        return answer
+        """Answer a call that was admitted; it leaves."""
+        try:
+            answer = await dispatch(call, method)
+        finally:
+            self.admission.leave(call)
+        return self.finish(call, answer)
 
     def finish(self, call: Call, answer: Answer) -> Answer:
         self.observer.finished(call, answer.outcome, answer.status, self.clock())
@@ -90,16 +95,21 @@ class Conversations:
         return Reply(status, encode_error(identifier, error, call_id), (JSON,))
 
     def start(self, call: Call, method: Method, done: Callable[[Answer], None]) -> Callable[[], None]:
-        """Answer in a task of its own, for replies that are streams. Returns what cancels it."""
+        """Answer an admitted call in a task of its own, for replies that are streams. Returns what cancels it."""
 
         async def run() -> None:
             with self.progress.of(call):
                 answer = await self.answer(call, method)
             done(answer)
 
+        def ended(task: asyncio.Task[None]) -> None:
+            self.tasks.discard(task)
+            # A task that is cancelled before its first step has answered nothing.
+            self.admission.leave(call)
+
         task = asyncio.get_running_loop().create_task(run())
         self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        task.add_done_callback(ended)
 
         def cancel() -> None:
             call.cancelled = True
@@ -110,6 +120,12 @@ class Conversations:
 
 def overloaded(text: str, retry_after: int = 5) -> Reply:
     return text_reply(429, f"Too many: {text}. Try again later.", ((b"retry-after", b"%d" % retry_after),))
+
+
+def alone(answer: Answer) -> Reply:
+    """A reply that is this answer and nothing else."""
+    headers = (JSON, (b"retry-after", b"%d" % answer.retry_after)) if answer.retry_after else _JSON_ONLY
+    return Reply(answer.status, answer.body, headers)
 
 
 def find_session(
@@ -126,7 +142,7 @@ def find_session(
 def reply_of(shared: Conversations, call: Call, answer: Answer, request: Request) -> Reply:
     """JSON, unless the client insists on an event stream."""
     if answer.status != 200 or media_of(request).json:
-        return Reply(answer.status, answer.body, _JSON_ONLY)
+        return alone(answer)
     try:
         stream = shared.streams.open(call.address)
     except TooManyStreams as error:

@@ -15,6 +15,7 @@ from portico.gateway.session.memory import Full
 from portico.gateway.session.session import EventLog, Session
 from portico.gateway.transport.conversation import (
     Conversations,
+    alone,
     find_session,
     overloaded,
     reply_of,
@@ -55,8 +56,9 @@ class Handshake:
             open_call(call, message)
             method = shared.method(call)
             _admit(call, session)
+            shared.admission.enter(call)
         except RpcError as error:
-            return _json(shared.finish(call, failure(call, error)))
+            return alone(shared.finish(call, failure(call, error)))
         if endpoint.upstream is not None and accepts_events(request):
             return await self._relayed(call, method, session)
         if call.wants_messages and accepts_events(request):
@@ -95,12 +97,14 @@ class Handshake:
                     "or speak the stateless revision with MCP-Protocol-Version: 2026-07-28.",
                     status=400,
                 )
+            shared.admission.enter(call)
             if not method.opens_session:
                 return reply_of(shared, call, await shared.answer(call, method), request)
             session = shared.sessions.create(endpoint.prefix, principal, request.address)
         except RpcError as error:
-            return _json(shared.finish(call, failure(call, error)))
+            return alone(shared.finish(call, failure(call, error)))
         except Full as error:
+            shared.admission.leave(call)
             return overloaded(str(error))
         call.session = session
         answer = await shared.answer(call, method)
@@ -148,6 +152,7 @@ class Handshake:
         try:
             stream = self._shared.streams.open(call.address)
         except TooManyStreams as error:
+            self._shared.admission.leave(call)
             return overloaded(str(error))
         log = self._open_log(session, stream)
         call.notify = log.send
@@ -281,7 +286,3 @@ def _require_offered(call: Call, request: Request) -> None:
         text = f"Unsupported protocol version; this endpoint speaks {', '.join(offered)}."
         data = {"supported": list(offered), "requested": header}
         raise RpcError(errors.UNSUPPORTED_VERSION, text, data, status=400)
-
-
-def _json(answer: Answer) -> Reply:
-    return Reply(answer.status, answer.body, _JSON_ONLY)

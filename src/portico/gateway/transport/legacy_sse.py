@@ -96,6 +96,7 @@ class LegacySse:
                 raise RpcError(errors.INVALID_REQUEST, "A request with this id is still under way in this session.")
             if len(session.calls) >= session.MOST_CALLS:
                 raise RpcError(errors.OVERLOADED, f"{session.MOST_CALLS} calls of this session are under way.")
+            shared.admission.enter(call)
         except RpcError as error:
             session.standing.send(shared.finish(call, failure(call, error)).body)
             return

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from portico.gateway.exchange import EVENTS, JSON, Reply
+from portico.gateway.exchange import EVENTS, Reply
 from portico.gateway.protocol.call import Call
 from portico.gateway.protocol.dispatch import Answer, Method
-from portico.gateway.transport.conversation import Conversations, overloaded
+from portico.gateway.transport.conversation import Conversations, alone, overloaded
 from portico.gateway.transport.event_stream import EventStream, TooManyStreams
 
 
@@ -68,4 +68,4 @@ class Relayed:
             self._sink.send(answer.body)
             self._finish()
         elif not self._first.done():
-            self._first.set_result(Reply(answer.status, answer.body, (JSON,)))
+            self._first.set_result(alone(answer))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from portico.gateway.exchange import EVENTS, JSON, Reply, Request, text_reply
+from portico.gateway.exchange import EVENTS, Reply, Request, text_reply
 from portico.gateway.protocol.call import Call
 from portico.gateway.protocol.dispatch import Answer, Method, dispatch, failure, open_call
 from portico.gateway.protocol.params import UNSET
 from portico.gateway.routing.endpoint import Endpoint
-from portico.gateway.transport.conversation import Conversations, overloaded, reply_of
+from portico.gateway.transport.conversation import Conversations, alone, overloaded, reply_of
 from portico.gateway.transport.event_stream import EventStream, TooManyStreams
 from portico.gateway.transport.media import accepts_events
 from portico.gateway.transport.mirrors import check_mirrors
@@ -35,12 +35,12 @@ class Stateless:
             if not message.is_request:
                 return _take(message)
             method = _admit(shared, call, message, request)
+            streamed = call.wants_messages and accepts_events(request)
+            shared.admission.enter(call)
             if method.listens:
                 return self._listen(call, request)
-            streamed = call.wants_messages and accepts_events(request)
         except RpcError as error:
-            answer = shared.finish(call, failure(call, error))
-            return Reply(answer.status, answer.body, (JSON,))
+            return alone(shared.finish(call, failure(call, error)))
         if endpoint.upstream is not None and accepts_events(request):
             return await self._relayed(call, method, request)
         if streamed:
@@ -52,7 +52,10 @@ class Stateless:
             cancel()
 
         request.on_disconnect = gone
-        answer = await dispatch(call, method)
+        try:
+            answer = await dispatch(call, method)
+        finally:
+            shared.admission.leave(call)
         shared.finish(call, answer)
         return reply_of(shared, call, answer, request)
 
@@ -72,6 +75,7 @@ class Stateless:
         try:
             stream = self._shared.streams.open(call.address)
         except TooManyStreams as error:
+            self._shared.admission.leave(call)
             return overloaded(str(error))
         call.notify = stream.send
 
