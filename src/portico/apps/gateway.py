@@ -34,6 +34,8 @@ def run(resolved: Resolved) -> int:
     """Serve until told to stop; returns the exit code. StoreError, CertificateError or OSError when it cannot even
     begin."""
     settings = resolved.settings
+    # Until a worker listens for it, a reload is not to end the process that is about to load everything anyway.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # Opened for their judgement alone: what no worker could open should be said once, not by each of them for ever.
     open_store(settings.store)
     certificate = load_certificate(settings)

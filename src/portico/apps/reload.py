@@ -45,6 +45,7 @@ def _words(report: dict[str, object]) -> tuple[str, int]:
     assert isinstance(problems, list)
     assert isinstance(endpoints, list)
     lines = [str(problem) for problem in problems]
-    lines.append(f"Serving {len(endpoints)} endpoints: {', '.join(endpoints) or 'none'}.")
+    workers = f" by {report['workers']} workers" if report.get("workers") != 1 else ""
+    lines.append(f"Serving {len(endpoints)} endpoints{workers}: {', '.join(endpoints) or 'none'}.")
     failed = bool(report["failed"]) or any(": error: " in line for line in lines[:-1])
     return "\n".join(lines), 1 if failed else 0
