@@ -49,13 +49,16 @@ def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
         name = "--" + item.name.replace("_", "-")
         declared = f"{name}/--no-{name[2:]}" if kind is bool else name
         shown = item.default if item.default not in ("", ()) else None
+        panel = "Limits" if item.metadata.get("limit") else "Settings"
         help_text = item.metadata["help"] + (f" Default: {shown}" if shown is not None and kind is not bool else "")
         flags.append(
             inspect.Parameter(
                 item.name,
                 inspect.Parameter.KEYWORD_ONLY,
                 default=None,
-                annotation=Annotated[annotation, typer.Option(declared, help=help_text, show_default=False)],
+                annotation=Annotated[
+                    annotation, typer.Option(declared, help=help_text, show_default=False, rich_help_panel=panel)
+                ],
             )
         )
 

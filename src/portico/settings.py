@@ -30,6 +30,11 @@ def _setting(default: Any, help: str, **more: Any) -> Any:
     return field(default=default, metadata={"help": help, **more})
 
 
+def _limit(default: Any, help: str) -> Any:
+    """Counts are of one worker; docs/limits.md says what happens beyond each."""
+    return _setting(default, help, limit=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Settings of `portico gateway`. Each field is a flag, an environment variable and a key of the settings file."""
@@ -50,14 +55,48 @@ class Settings:
     log: str = _setting("text", "Format of the log and the access log: text or json.")
     log_level: str = _setting("info", "Least level of the log: debug, info, warning or error.")
     access_log: bool = _setting(True, "Write one line for each call.")
-    max_body: int = _setting(4 * 1024 * 1024, "Largest body of a request, in bytes.")
-    session_idle: float = _setting(1800.0, "Seconds after which an unused session ends.")
     drain: float = _setting(30.0, "Seconds that calls under way have to finish at the end of the process.")
     poll: float = _setting(1.0, "Seconds between two looks at the store.")
     otlp_endpoint: str = _setting(
         "", "URL of an OpenTelemetry collector for traces, OTLP over HTTP.", standard="OTEL_EXPORTER_OTLP_ENDPOINT"
     )
     trace_ratio: float = _setting(0.01, "Share of the calls without a trace of their own that are traced, 0 to 1.")
+    limit_handshake: float = _limit(5.0, "Seconds for the TLS handshake of a new connection.")
+    limit_first_byte: float = _limit(5.0, "Seconds a new connection may be silent.")
+    limit_head: float = _limit(10.0, "Seconds for the head of a request.")
+    limit_body_time: float = _limit(30.0, "Seconds for the body of a request.")
+    limit_body_pause: float = _limit(10.0, "Seconds between two pieces of a body.")
+    limit_idle: float = _limit(75.0, "Seconds a kept connection may be silent.")
+    limit_reader: float = _limit(30.0, "Seconds a client may leave an answer unread.")
+    limit_unread: int = _limit(1024 * 1024, "Bytes of a stream that may be unread.")
+    limit_url: int = _limit(8 * 1024, "Bytes of a URL with its query.")
+    limit_headers: int = _limit(100, "Headers of a request.")
+    limit_header_bytes: int = _limit(32 * 1024, "Bytes of the headers of a request.")
+    limit_body: int = _limit(4 * 1024 * 1024, "Bytes of the body of a request.")
+    limit_connections: int = _limit(20_000, "Connections of clients.")
+    limit_in_flight: int = _limit(2_000, "Calls under way in all.")
+    limit_in_flight_tenant: int = _limit(1_000, "Calls under way of one tenant.")
+    limit_in_flight_caller: int = _limit(512, "Calls under way of one principal, or of one address without one.")
+    limit_streams: int = _limit(10_000, "Open streams in all.")
+    limit_streams_address: int = _limit(1_000, "Open streams of one address.")
+    limit_sessions: int = _limit(50_000, "Sessions in all.")
+    limit_sessions_address: int = _limit(1_000, "Sessions of one address without a principal.")
+    limit_sessions_principal: int = _limit(100, "Sessions of one principal.")
+    limit_session_idle: float = _limit(1_800.0, "Seconds after which an unused session ends.")
+    limit_session_life: float = _limit(86_400.0, "Seconds after which every session ends.")
+    limit_connect: float = _limit(5.0, "Seconds to connect to a service.")
+    limit_answer: float = _limit(30.0, "Seconds to the first byte of a service's answer.")
+    limit_upstream_connections: int = _limit(256, "Connections to one service.")
+    limit_upstream_in_flight: int = _limit(512, "Requests to one service, under way or waiting.")
+    limit_upstream_queue: float = _limit(2.0, "Seconds a request waits for a connection.")
+    limit_answer_body: int = _limit(8 * 1024 * 1024, "Bytes of a service's answer, unpacked.")
+    limit_answer_ratio: int = _limit(100, "Unpacked bytes for each packed one.")
+    limit_answer_headers: int = _limit(200, "Headers of a service's answer.")
+    limit_answer_header_bytes: int = _limit(64 * 1024, "Bytes of the headers of a service's answer.")
+    limit_retries: float = _limit(0.2, "Repeated requests for each request to a service.")
+    limit_breaker_failures: int = _limit(5, "Failures in a row after which a service is left alone.")
+    limit_breaker_pause: float = _limit(30.0, "Seconds it is left alone, longer each time in a row.")
+    limit_breaker_most: float = _limit(300.0, "Seconds it is left alone at most.")
 
     @property
     def on_loopback(self) -> bool:
@@ -215,7 +254,8 @@ def _judge_numbers(settings: Settings, refuse: Refuse) -> None:
         refuse("port", f"must be 0 to 65535, not {settings.port}.")
     if not 1 <= settings.workers <= 64:
         refuse("workers", f"must be 1 to 64, not {settings.workers}.")
-    for name in ("max_body", "session_idle", "drain", "poll"):
+    limits = [item.name for item in dataclasses.fields(Settings) if item.metadata.get("limit")]
+    for name in ("drain", "poll", *limits):
         if not 0 < getattr(settings, name) < math.inf:
             refuse(name, f"must be more than 0, not {getattr(settings, name)}.")
     if not 0 <= settings.trace_ratio <= 1:

@@ -107,9 +107,9 @@ def test_a_flag_comes_before_the_environment_before_the_file_before_the_default(
 
 def test_the_settings_file_may_be_named_by_the_environment(tmp_path: Path) -> None:
     file = tmp_path / "portico.toml"
-    file.write_text("max_body = 1000\n")
+    file.write_text("limit_body = 1000\n")
     values, origins = shown(env={"PORTICO_SETTINGS": str(file)})
-    assert (values["max-body"], origins["max-body"]) == (1000, str(file))
+    assert (values["limit-body"], origins["limit-body"]) == (1000, str(file))
 
 
 def test_a_setting_of_many_values_takes_a_repeated_flag_or_commas_in_the_environment() -> None:

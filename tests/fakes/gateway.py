@@ -19,6 +19,7 @@ from tests.fakes import rest as rest_service
 from tests.fakes.http_wire import Event, Reply, Wire, request
 from tests.fakes.rest import Rest
 
+from portico.apps import limits
 from portico.apps.sockets import listen
 from portico.apps.worker import Place, Worker
 from portico.gateway.ingress.asgi import GatewayApp
@@ -264,7 +265,10 @@ class AsgiListener:
 
     def __init__(self, worker: Worker) -> None:
         proxies = TrustedProxies(worker.settings.trusted_proxy)
-        self._app = GatewayApp(worker.entry, proxies, worker.settings.max_body)
+        settings = worker.settings
+        self._app = GatewayApp(
+            worker.entry, proxies, settings.limit_body, limits.patience(settings), limits.heads(settings)
+        )
         config = uvicorn.Config(
             self._app, http="httptools", lifespan="off", ws="none", log_config=None, proxy_headers=False
         )

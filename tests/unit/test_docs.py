@@ -12,8 +12,14 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from portico.apps import limits
 from portico.config import document as schema
 from portico.config.check import check
+from portico.gateway.ingress.heads import HeadLimits
+from portico.gateway.ingress.listener import Patience
+from portico.gateway.protocol.admission import CallLimits
+from portico.gateway.session.memory import SessionLimits
+from portico.net.limits import ClientLimits
 from portico.observe.access_log import Line
 from portico.observe.metrics import METRICS
 from portico.settings import Settings, _toml
@@ -24,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 SOURCE = "".join(path.read_text() for path in sorted((ROOT / "src" / "portico").rglob("*.py")))
 BASE = {"version": 1, "name": "docs", "values": {"base": "http://127.0.0.1:5236"}}
-UNITS = {"": 1, "s": 1, "KiB": 1024, "MiB": 1024 * 1024}
+UNITS = {"": 1, "s": 1, "%": 0.01, "KiB": 1024, "MiB": 1024 * 1024}
 ENDPOINT = "http://127.0.0.1:5235/users/mcp"
 
 
@@ -82,16 +88,53 @@ def test_the_page_on_running_lists_the_settings() -> None:
     wanted = [
         [f"`{item.name.replace('_', '-')}`", f"`{_toml(item.default)}`", item.metadata["help"]]
         for item in dataclasses.fields(Settings)
+        if not item.metadata.get("limit")
     ]
     assert list(rows(DOCS / "run.md", "setting | default | meaning")) == wanted
 
 
+def test_the_page_on_limits_lists_every_limit_that_can_be_set() -> None:
+    wanted = {item.name: item.default for item in dataclasses.fields(Settings) if item.metadata.get("limit")}
+    found = {}
+    for limit, value, beyond, setting in rows(DOCS / "limits.md", "limit | default | beyond it | setting"):
+        assert limit
+        assert beyond
+        found[setting.strip("`").replace("-", "_")] = amount(value)
+    assert found == wanted
+
+
+def test_the_objects_of_a_worker_have_the_settings_defaults() -> None:
+    settings = Settings()
+    assert limits.patience(settings) == Patience()
+    assert limits.heads(settings) == HeadLimits()
+    assert limits.calls(settings) == CallLimits()
+    assert limits.sessions(settings) == SessionLimits()
+    assert limits.client(settings) == ClientLimits()
+
+
+def test_each_limit_that_is_set_reaches_its_object() -> None:
+    names = [item.name for item in dataclasses.fields(Settings) if item.metadata.get("limit")]
+    settings = Settings(**{name: number for number, name in enumerate(names, 7)})
+    made = (
+        limits.patience(settings), limits.heads(settings), limits.calls(settings), limits.sessions(settings),
+        limits.client(settings),
+    )  # fmt: skip
+    reached = [value for each in made for value in dataclasses.astuple(each) if isinstance(value, int)]
+    missing = {name for number, name in enumerate(names, 7) if number not in reached}
+    # The worker hands these over by itself.
+    assert missing == {"limit_body", "limit_connections", "limit_streams", "limit_streams_address"}
+
+
 def test_the_limits_of_the_page_are_those_of_the_code() -> None:
     found = list(rows(DOCS / "limits.md", "limit | value | beyond it | where"))
-    assert len(found) > 40
+    assert len(found) > 20
     for limit, value, _, where in found:
-        number, _, unit = value.replace(",", "").partition(" ")
-        assert constant(where.strip("`")) == float(number) * UNITS[unit], limit
+        assert constant(where.strip("`")) == amount(value), limit
+
+
+def amount(text: str) -> float:
+    number, _, unit = text.replace(",", "").partition(" ")
+    return float(number) * UNITS[unit]
 
 
 def constant(path: str) -> Any:

@@ -33,7 +33,7 @@ def test_each_setting_can_be_given_by_each_way(tmp_path: Path) -> None:
         "allowed_host": ("a.example, b.example:1", '["a.example", "b.example:1"]', ("a.example", "b.example:1")),
         "trusted_proxy": ("10.0.0.0/8", '"10.0.0.0/8"', ("10.0.0.0/8",)),
         "access_log": ("no", "false", False),
-        "session_idle": ("60", "60", 60.0),
+        "limit_session_idle": ("60", "60", 60.0),
         "public_url": ("https://mcp.example.com/x", '"https://mcp.example.com/x"', "https://mcp.example.com/x"),
         "log": ("json", '"json"', "json"),
     }
@@ -82,7 +82,7 @@ def test_a_token_is_never_shown() -> None:
         ("PORTICO_ADMIN", "5239", "admin"),
         ("PORTICO_ADMIN", "0.0.0.0:5239", "admin"),
         ("PORTICO_TRUSTED_PROXY", "everybody", "trusted-proxy"),
-        ("PORTICO_MAX_BODY", "0", "max-body"),
+        ("PORTICO_LIMIT_BODY", "0", "limit-body"),
         ("PORTICO_POLL", "-1", "poll"),
         ("PORTICO_POLL", "nan", "poll"),
         ("PORTICO_DRAIN", "inf", "drain"),

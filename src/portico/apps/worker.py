@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from portico import __version__
+from portico.apps import limits
 from portico.apps.gauges import register
 from portico.apps.sockets import listen_unix
 from portico.gateway.entry import Entry
@@ -27,14 +28,14 @@ from portico.gateway.ingress.heads import TrustedProxies
 from portico.gateway.ingress.listener import Listener, Patience
 from portico.gateway.ingress.peers import PeerCallers, PeerHandler, Peers
 from portico.gateway.origin import HostRules
-from portico.gateway.protocol.admission import Admission, CallLimits
+from portico.gateway.protocol.admission import Admission
 from portico.gateway.protocol.dispatch import METHODS
 from portico.gateway.protocol.progress import Progress
 from portico.gateway.protocol.subscriptions import Subscriptions
 from portico.gateway.runtime.compile import compiler
 from portico.gateway.runtime.live import Live
 from portico.gateway.runtime.reload import Reloader
-from portico.gateway.session.memory import SessionLimits, Sessions
+from portico.gateway.session.memory import Sessions
 from portico.gateway.transport.conversation import Conversations
 from portico.gateway.transport.event_stream import OpenStreams
 from portico.gateway.transport.legacy_sse import LegacySse
@@ -57,6 +58,8 @@ SWEEP = 0.25
 KEEP_ALIVE = 20.0
 RELOAD_PATIENCE = 20.0
 ACCEPT_GRACE = 1.0
+ADMIN_BODY = 64 * 1024
+ADMIN_CONNECTIONS = 100
 # A stream that is handed over keeps its connection, so there may be as many as there are streams. How long an answer
 # may take is the owner's business: whoever hands a request over waits for as long as it works.
 PEER_LIMITS = ClientLimits(connections=20_000, in_flight=40_000, first_byte=math.inf, breaker_failures=sys.maxsize)
@@ -88,7 +91,7 @@ class Worker:
         self._clock = time.monotonic
         self.name = secrets.token_hex(6)
         self.live = Live()
-        self.client = HttpClient(Egress.parse(settings.egress_policy))
+        self.client = HttpClient(Egress.parse(settings.egress_policy), limits.client(settings))
         self._access_log = AccessLog(
             settings.log if settings.access_log else "off", sys.stdout.buffer, self._redactor.clean
         )
@@ -96,8 +99,8 @@ class Worker:
         observer = CallObserver(self._access_log, self.figures, METHODS)
         self._tracer = self._trace()
         secret_files = SecretFiles(Path(settings.secrets) if settings.secrets else None, environment_secrets)
-        self.sessions = Sessions(self.name, place.key, SessionLimits(idle=settings.session_idle), self._clock)
-        self.streams = OpenStreams()
+        self.sessions = Sessions(self.name, place.key, limits.sessions(settings), self._clock)
+        self.streams = OpenStreams(settings.limit_streams, settings.limit_streams_address)
         self.subscriptions = Subscriptions(self.sessions)
         self.progress = Progress(self._clock)
         # Among peers on one machine nothing leaves it, so the egress policy has no say there.
@@ -122,7 +125,7 @@ class Worker:
             self._clock,
             call_ids(self.name),
             self._tracer,
-            admission=Admission(CallLimits(), settings.workers),
+            admission=Admission(limits.calls(settings), settings.workers),
         )
         self._shared = shared
         self.entry = Entry(
@@ -136,7 +139,15 @@ class Worker:
         )
         self._certificate = load_certificate(settings)
         tls = self._certificate.context if self._certificate is not None else None
-        self.public = Listener(self.entry, TrustedProxies(settings.trusted_proxy), settings.max_body, Patience(), tls)
+        self.public = Listener(
+            self.entry,
+            TrustedProxies(settings.trusted_proxy),
+            settings.limit_body,
+            limits.patience(settings),
+            tls,
+            heads=limits.heads(settings),
+            most=limits.connections(settings),
+        )
         self.figures.read("portico_lost_log_lines_total", lambda: self._access_log.lost)
         register(self, place.number, place.restarts)
 
@@ -174,11 +185,15 @@ class Worker:
         sockets = [self._place.public]
         if self._place.admin is not None:
             admin = Admin(self.peers, self._answer, self.settings.admin_token or None)
-            listeners.append(Listener(admin, TrustedProxies(()), self.settings.max_body, Patience()))
+            listeners.append(Listener(admin, TrustedProxies(()), ADMIN_BODY, Patience(), most=ADMIN_CONNECTIONS))
             sockets.append(self._place.admin)
         if self._place.peers is not None:
             handler = PeerHandler(self.entry.handle, {name: self._question(name) for name in self._questions()})
-            listeners.append(Listener(handler, PeerCallers(), self.settings.max_body, Patience()))
+            listeners.append(
+                Listener(
+                    handler, PeerCallers(), self.settings.limit_body, Patience(), heads=limits.peer_heads(self.settings)
+                )
+            )
             sockets.append(listen_unix(self._place.peers / f"{self.name}.sock"))
         for listener, opened in zip(listeners, sockets, strict=True):
             await listener.begin(opened)

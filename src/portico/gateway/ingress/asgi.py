@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from portico.gateway.exchange import Headers, Reply, Request, Stream, text_reply
-from portico.gateway.ingress.heads import BadHead, check_path, unique_headers
-from portico.gateway.ingress.http1 import Callers, Handler
+from portico.gateway.ingress.heads import BadHead, HeadLimits, unique_headers
+from portico.gateway.ingress.http1 import Callers, Handler, Patience
 
 log = logging.getLogger("portico.ingress")
 
@@ -18,18 +18,16 @@ Event = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
 
-MOST_BODY = 4 * 1024 * 1024
-MOST_UNREAD = 1024 * 1024
-SLOW_READER = 30.0
-
 
 class GatewayApp:
     """The public listener. `in_flight` counts requests that have not been answered, streams not included."""
 
-    def __init__(self, handler: Handler, callers: Callers, most_body: int = MOST_BODY) -> None:
+    def __init__(self, handler: Handler, callers: Callers, max_body: int, limits: Patience, heads: HeadLimits) -> None:
         self._handler = handler
         self._callers = callers
-        self._most_body = most_body
+        self._max_body = max_body
+        self._limits = limits
+        self._heads = heads
         self.in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,7 +39,7 @@ class GatewayApp:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             request = self._request(scope)
-            request.body = await _read(request.headers, receive, self._most_body)
+            request.body = await _read(request.headers, receive, self._max_body)
         except BadHead as error:
             # What is left of the body is not read, so the connection cannot be used again.
             await _send(send, text_reply(error.status, error.message, ((b"connection", b"close"),)))
@@ -66,12 +64,13 @@ class GatewayApp:
         if reply.stream is None:
             await _send(send, reply, head_only=request.method == "HEAD")
         else:
-            await _pump(reply, reply.stream, receive, send)
+            await _pump(reply, reply.stream, receive, send, self._limits)
 
     def _request(self, scope: Scope) -> Request:
-        headers = unique_headers(list(scope["headers"]))
+        headers = unique_headers(list(scope["headers"]), self._heads)
         path, query = scope.get("raw_path") or scope["path"].encode(), scope["query_string"]
-        check_path(path, query)
+        if len(path) + len(query) > self._heads.url:
+            raise self._heads.too_long()
         client = scope.get("client")
         peer = client[0] if client else ""
         address, scheme, handed_over = self._callers.client(peer, scope.get("scheme", "http"), headers)
@@ -138,10 +137,11 @@ async def _send(send: Send, reply: Reply, *, head_only: bool = False) -> None:
 
 
 class AsgiOutlet:
-    """Bytes of a streamed reply on their way. More than MOST_UNREAD waiting means a client that does not read."""
+    """Bytes of a streamed reply on their way. More than `most` waiting means a client that does not read."""
 
-    def __init__(self, task: asyncio.Task[Any]) -> None:
+    def __init__(self, task: asyncio.Task[Any], most: int) -> None:
         self._task = task
+        self._most = most
         self._waiting: list[bytes] = []
         self._size = 0
         self._wake = asyncio.Event()
@@ -150,7 +150,7 @@ class AsgiOutlet:
     def write(self, data: bytes) -> None:
         self._waiting.append(data)
         self._size += len(data)
-        if self._size > MOST_UNREAD:
+        if self._size > self._most:
             self._task.cancel()
         self._wake.set()
 
@@ -167,16 +167,16 @@ class AsgiOutlet:
         return data
 
 
-async def _pump(reply: Reply, stream: Stream, receive: Receive, send: Send) -> None:
+async def _pump(reply: Reply, stream: Stream, receive: Receive, send: Send, limits: Patience) -> None:
     task = asyncio.current_task()
     assert task is not None
-    outlet = AsgiOutlet(task)
+    outlet = AsgiOutlet(task, limits.unread)
     gone = asyncio.ensure_future(_gone(receive, outlet, stream))
     try:
         await send({"type": "http.response.start", "status": reply.status, "headers": list(reply.headers)})
         stream.attach(outlet)
         while data := await outlet.take():
-            async with asyncio.timeout(SLOW_READER):
+            async with asyncio.timeout(limits.reader):
                 await send({"type": "http.response.body", "body": data, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
     except (TimeoutError, asyncio.CancelledError):

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from portico.gateway.exchange import Headers
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-MOST_HEADERS = 100
-MOST_BYTES = 32 * 1024
-MOST_PATH = 8 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class HeadLimits:
+    """Bytes of the URL with its query, how many headers there may be, and their bytes together."""
+
+    url: int = 8 * 1024
+    headers: int = 100
+    size: int = 32 * 1024
+
+    def too_long(self) -> BadHead:
+        return BadHead(414, f"The URL is longer than {self.url} bytes.")
+
+    def too_many(self) -> BadHead:
+        return BadHead(431, f"A request has at most {self.headers} headers.")
+
+    def too_large(self) -> BadHead:
+        return BadHead(431, f"The headers are larger than {self.size} bytes.")
 
 
 class BadHead(Exception):
@@ -27,13 +43,13 @@ class BadHead(Exception):
 _LISTS = (b"accept", b"cache-control", b"cookie", b"forwarded", b"via", b"x-", b"te", b"baggage", b"tracestate")
 
 
-def unique_headers(pairs: list[tuple[bytes, bytes]]) -> Headers:
+def unique_headers(pairs: list[tuple[bytes, bytes]], limits: HeadLimits) -> Headers:
     """Headers by lower-case name, or BadHead."""
     headers = dict(pairs)
-    if len(pairs) > MOST_HEADERS:
-        raise BadHead(431, f"A request has at most {MOST_HEADERS} headers.")
-    if sum(len(name) + len(value) for name, value in pairs) > MOST_BYTES:
-        raise BadHead(431, f"The headers are larger than {MOST_BYTES} bytes.")
+    if len(pairs) > limits.headers:
+        raise limits.too_many()
+    if sum(len(name) + len(value) for name, value in pairs) > limits.size:
+        raise limits.too_large()
     if len(headers) != len(pairs):
         headers = {}
         for name, value in pairs:
@@ -49,11 +65,6 @@ def join_header(name: bytes, first: bytes, second: bytes) -> bytes:
     if not name.startswith(_LISTS):
         raise BadHead(400, f"The header {name.decode('latin-1')[:64]} is there twice.")
     return first + (b"; " if name == b"cookie" else b", ") + second
-
-
-def check_path(raw: bytes, query: bytes) -> None:
-    if len(raw) + len(query) > MOST_PATH:
-        raise BadHead(414, f"The URL is longer than {MOST_PATH} bytes.")
 
 
 class TrustedProxies:

@@ -18,13 +18,12 @@ from typing import Any, Protocol
 import httptools
 
 from portico.gateway.exchange import Headers, Reply, Request, Stream, text_reply
-from portico.gateway.ingress.heads import MOST_BYTES, MOST_HEADERS, MOST_PATH, BadHead, join_header
+from portico.gateway.ingress.heads import BadHead, HeadLimits, join_header
 
 log = logging.getLogger("portico.ingress")
 
 MOST_PIPELINED = 32
 _STATUS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
-_HEAD = MOST_PATH + MOST_BYTES
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _FOREVER = float("inf")
 _GOODBYE = 1.0
@@ -48,6 +47,7 @@ class Home(Protocol):
     handler: Handler
     callers: Callers
     max_body: int
+    heads: HeadLimits
     scheme: str
     now: float
     date: bytes
@@ -92,6 +92,7 @@ class Connection(asyncio.Protocol):
         "_headers",
         "_home",
         "_in_head",
+        "_is_advancing",
         "_keep",
         "_parser",
         "_paused",
@@ -116,6 +117,7 @@ class Connection(asyncio.Protocol):
         self._keep = True
         self._chunked = True
         self._paused = False
+        self._is_advancing = False
         self._segment = 0
         self._body_until = _FOREVER
         self._begin()
@@ -143,7 +145,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._segment = len(data)
         if self._in_head:
-            if self._head_size == 0 and self._step is None and self._stream is None:
+            if self._head_size == 0 and self._is_quiet():
                 self.expires = self._home.now + self._home.limits.head
             self._head_size += len(data)
         try:
@@ -153,8 +155,8 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError:
             self._refuse_garbage()
         else:
-            if self._in_head and self._head_size > _HEAD:
-                self._reject(BadHead(431, f"The request's head is larger than {_HEAD} bytes."))
+            if self._in_head and self._head_size > self._home.heads.url + self._home.heads.size:
+                self._reject(self._home.heads.too_large())
 
     def eof_received(self) -> bool:
         return False
@@ -179,6 +181,8 @@ class Connection(asyncio.Protocol):
         self._paused = False
         busy = self._stream is not None or self._step is not None
         self.expires = _FOREVER if busy else self._home.now + self._home.limits.idle
+        if not busy and self._queue:
+            self._next()
 
     def expire(self) -> None:
         """Called by the listener's sweep when `expires` has passed: say why where somebody may still read it."""
@@ -208,6 +212,10 @@ class Connection(asyncio.Protocol):
 
     # What the parser says -------------------------------------------------------------------------------------------
 
+    def _is_quiet(self) -> bool:
+        """Whether the next request may be answered: nothing is being said, and what was said has been read."""
+        return self._step is None and self._stream is None and not self._paused
+
     def on_url(self, url: bytes) -> None:
         self._url = self._url + url if self._url else url
 
@@ -227,7 +235,7 @@ class Connection(asyncio.Protocol):
         headers = self._headers
         if self._bad is None:
             self._bad = self._judge_head(headers)
-        if self._step is None and self._stream is None and not self._queue:
+        if self._is_quiet() and not self._queue:
             if self._bad is not None:
                 # A client may wait for this answer before it sends the body.
                 self._reject(self._bad)
@@ -239,13 +247,14 @@ class Connection(asyncio.Protocol):
             self.expires = min(self._body_until, now + limits.body_idle)
 
     def _judge_head(self, headers: Headers) -> BadHead | None:
-        if len(self._url) > MOST_PATH:
-            return BadHead(414, f"The URL is longer than {MOST_PATH} bytes.")
-        if len(headers) > MOST_HEADERS:
-            return BadHead(431, f"A request has at most {MOST_HEADERS} headers.")
+        limits = self._home.heads
+        if len(self._url) > limits.url:
+            return limits.too_long()
+        if len(headers) > limits.headers:
+            return limits.too_many()
         # What came in too few bytes for that need not be summed.
-        if self._segment + self._head_size > MOST_BYTES and _size(headers) > MOST_BYTES:
-            return BadHead(431, f"The headers are larger than {MOST_BYTES} bytes.")
+        if self._segment + self._head_size > limits.size and _size(headers) > limits.size:
+            return limits.too_large()
         if b"host" not in headers:
             return BadHead(400, "The Host header is missing.")
         length = headers.get(b"content-length")
@@ -269,7 +278,7 @@ class Connection(asyncio.Protocol):
             self._body.append(body)
         else:
             self._body = [self._body, body]
-        if self._step is None and self._stream is None:
+        if self._is_quiet():
             self.expires = min(self._body_until, self._home.now + self._home.limits.body_idle)
 
     def on_message_complete(self) -> None:
@@ -277,10 +286,11 @@ class Connection(asyncio.Protocol):
         item: Request | BadHead = self._bad if self._bad is not None else self._request()
         chunked = self._parser is not None and self._parser.get_http_version() == "1.1"
         self._begin()
-        self.expires = _FOREVER
+        if not self._paused:
+            self.expires = _FOREVER
         if self._transport is None or self._transport.is_closing():
             return
-        if self._step is None and self._stream is None and not self._queue:
+        if self._is_quiet() and not self._queue:
             self._chunked = chunked
             self._start(item, keep)
             return
@@ -309,6 +319,7 @@ class Connection(asyncio.Protocol):
         if not keep or self._home.draining:
             self._keep = False
         if isinstance(item, BadHead):
+            self._queue = None
             self._reject(item)
             return
         self._home.in_flight += 1
@@ -331,18 +342,23 @@ class Connection(asyncio.Protocol):
         self._next()
 
     def _next(self) -> None:
-        """The reply is out: the next request that waits, or the next that comes."""
-        transport = self._transport
-        if transport is None:
+        """The reply is out: the requests that wait, or the next that comes.
+
+        A loop, for those that are answered at once end up here again, and there may be thousands.
+        """
+        if self._is_advancing:
             return
-        if not self._keep:
-            transport.close()
-            return
-        if self._queue:
+        self._is_advancing = True
+        while self._queue and self._keep and self._transport is not None and self._is_quiet():
             item, keep = self._queue.popleft()
             if len(self._queue) == MOST_PIPELINED - 1:
-                transport.resume_reading()
+                self._transport.resume_reading()
             self._start(item, keep)
+        self._is_advancing = False
+        if self._transport is None or self._step is not None or self._stream is not None:
+            return
+        if not self._keep:
+            self._transport.close()
         elif not self._paused:
             self.expires = self._home.now + self._home.limits.idle
 
@@ -396,7 +412,8 @@ class Connection(asyncio.Protocol):
         parts.append(b"\r\n")
         self._write(b"".join(parts))
         self._stream = stream
-        self.expires = _FOREVER
+        if not self._paused:
+            self.expires = _FOREVER
         stream.attach(self)
 
     def write(self, data: bytes) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import socket
 import ssl
 from dataclasses import dataclass
 from email.utils import formatdate
 from time import monotonic
 
+from portico.gateway.ingress.heads import HeadLimits
 from portico.gateway.ingress.http1 import Callers, Connection, Handler
 
 SWEEP = 0.5
+_HEADS = HeadLimits()
+_FOREVER = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +36,22 @@ class Listener:
     """`in_flight` counts requests that have not been answered, streams not included."""
 
     def __init__(
-        self, handler: Handler, callers: Callers, max_body: int, limits: Patience, tls: ssl.SSLContext | None = None
+        self,
+        handler: Handler,
+        callers: Callers,
+        max_body: int,
+        limits: Patience,
+        tls: ssl.SSLContext | None = None,
+        *,
+        heads: HeadLimits = _HEADS,
+        most: int = 20_000,
     ) -> None:
         self.handler = handler
         self.callers = callers
         self.max_body = max_body
         self.limits = limits
+        self.heads = heads
+        self._most = most
         self.scheme = "https" if tls is not None else "http"
         self.in_flight = 0
         self.draining = False
@@ -79,6 +93,16 @@ class Listener:
     def remember(self, connection: Connection) -> None:
         """Called when a connection can carry requests; one whose TLS handshake fails is never heard of."""
         self._connections.add(connection)
+        if len(self._connections) > self._most:
+            self._make_room(connection)
+
+    def _make_room(self, newest: Connection) -> None:
+        """Connections on which nothing happens are closed, those first that would have ended first."""
+        idle = [each for each in self._connections if each.expires < _FOREVER and each is not newest]
+        for connection in heapq.nsmallest(1 + self._most // 100, idle, key=lambda each: each.expires):
+            connection.abort()
+        if not idle:
+            newest.abort()
 
     def forget(self, connection: Connection) -> None:
         self._connections.discard(connection)
