@@ -1,7 +1,9 @@
 """A scrape of a running gateway: what is there, under which labels, and what clients cannot put there."""
 
 from collections import Counter
+from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,8 +12,11 @@ from tests.fakes.gateway import Gateway, body, running
 from tests.fakes.rest import Answered
 from tests.interaction.documents import USERS
 
+from portico.observe.access_log import AccessLog
+from portico.observe.calls import CODES, CallObserver
 from portico.observe.figures import Figures
 from portico.observe.metrics import METRICS
+from portico.wire import errors
 
 pytestmark = pytest.mark.anyio
 
@@ -196,6 +201,34 @@ async def test_clients_cannot_make_labels(changing: Gateway) -> None:
     # What a client varies adds nothing: every series is of one method and one outcome.
     series = Counter((s.labels["method"], s.labels["name"]) for s in found.samples if s.name == CALLS)
     assert all(count <= 12 for count in series.values()), series
+
+
+def test_the_codes_of_errors_that_are_labels_are_those_of_the_protocol() -> None:
+    assert set(CODES) == {value for name, value in vars(errors).items() if name.isupper() and isinstance(value, int)}
+
+
+def test_what_is_relayed_to_another_server_makes_no_label() -> None:
+    """Its methods, names and codes are those of a client and a server that no document describes."""
+    endpoint = SimpleNamespace(prefix="/e", upstream=object(), catalog=SimpleNamespace(resources={}))
+    figures = Figures()
+    observer = CallObserver(AccessLog("off", BytesIO()), figures, ("tools/call",))
+    for number in range(9):
+        call = SimpleNamespace(
+            endpoint=endpoint,
+            method="tools/call" if number % 2 else f"evil/{number}",
+            name=f"evil{number}",
+            trace=None,
+            call_id="1",
+            address="",
+            version="",
+            detail="",
+            started=0.0,
+        )
+        observer.finished(call, f"error {number}", 200, 0.1)
+    assert {key for key, _, _ in figures.snapshot()["calls"]} == {
+        ("/e", "tools/call", "", "error other"),
+        ("/e", "unknown", "", "error other"),
+    }
 
 
 def test_more_series_than_the_bound_are_counted_together() -> None:

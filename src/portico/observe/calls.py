@@ -9,6 +9,10 @@ from typing import Any
 from portico.observe.access_log import AccessLog, Line
 from portico.observe.figures import Figures
 
+CODES = (-32700, -32600, -32601, -32602, -32603, -32000, -32001, -32002, -32020, -32021, -32022)
+OUTCOMES = frozenset(("ok", "tool error", "invalid arguments", "cancelled", *(f"error {code}" for code in CODES)))
+"""Outcomes that are labels. A server that an endpoint relays to may answer with any code; those are one together."""
+
 
 class CallObserver:
     """Takes calls by their plain attributes, so that it need not know where they come from.
@@ -25,8 +29,9 @@ class CallObserver:
         seconds = ended - call.started
         prefix, trace = call.endpoint.prefix, call.trace
         method = call.method if call.method in self._methods else "unknown"
-        name = call.name if method != "resources/read" else _known_resource(call)
-        self._figures.call(prefix, method, name, outcome, seconds)
+        own = method != "resources/read" and call.endpoint.upstream is None
+        name = call.name if own else _known_resource(call)
+        self._figures.call(prefix, method, name, outcome if outcome in OUTCOMES else "error other", seconds)
         if trace is not None:
             trace.finish(call, name, outcome)
         self._log.write(
@@ -66,5 +71,6 @@ class CallObserver:
 
 
 def _known_resource(call: Any) -> str:
-    """A resource's URI where a document has it. What fits a URI template is a client's text, and without bound."""
+    """A resource's URI where a document has it. What fits a URI template, or is relayed to an MCP server, is a client's
+    text, and without bound."""
     return call.name if call.name in call.endpoint.catalog.resources else ""

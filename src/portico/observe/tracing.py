@@ -18,6 +18,8 @@ import msgspec
 from portico.observe.trace_context import Parent, header_lines, parse
 
 UNSET = msgspec.UNSET
+# The last digit of a traceparent whose trace is not sampled. Most are not, so that this is all that is read of them.
+_UNSAMPLED = frozenset("02468ace")
 
 
 class Tracer:
@@ -65,14 +67,19 @@ class Tracer:
             given = call.read_client("headers", "traceparent")
             if given is None:
                 return self._start(call, None, None) if random() < self._ratio else None
+            if len(given) == 55 and given[54] in _UNSAMPLED:
+                return None
             around = parse(given, call.read_client("headers", "tracestate"))
             return self._join(call, around, None)
+        if len(meta.traceparent) == 55 and meta.traceparent[54] in _UNSAMPLED:
+            return None
         state = None if meta.tracestate is UNSET else meta.tracestate
         parent = parse(meta.traceparent, state)
         around = parse(call.read_client("headers", "traceparent"), call.read_client("headers", "tracestate"))
         return self._join(call, parent or around, around if parent else None)
 
     def _join(self, call: Any, parent: Parent | None, around: Parent | None) -> CallTrace | None:
+        # Only a later version of the form may still say so here, behind the digit that was read.
         if parent is not None and not parent.is_sampled:
             return None
         if (parent is not None and self._may_join()) or random() < self._ratio:
