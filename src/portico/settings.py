@@ -51,6 +51,7 @@ class Settings:
     allowed_host: tuple[str, ...] = _setting((), "A Host that clients may use; may be repeated.")
     trusted_proxy: tuple[str, ...] = _setting((), "Address or network of a proxy in front; may be repeated.")
     public_url: str = _setting("", "Where people reach this gateway, such as https://mcp.example.com/tools.")
+    stdio: str = _setting("", "Who may define processes to start: off, files (documents on disk) or admin.")
     egress: str = _setting("", "Where calls may go: public, any, or hosts and networks separated by commas.")
     log: str = _setting("text", "Format of the log and the access log: text or json.")
     log_level: str = _setting("info", "Least level of the log: debug, info, warning or error.")
@@ -101,6 +102,11 @@ class Settings:
     @property
     def on_loopback(self) -> bool:
         return _is_loopback(self.host)
+
+    @property
+    def starts_processes(self) -> bool:
+        """Defining a process is running code: documents on disk are the operator's, unless it is switched off."""
+        return self.stdio != "off"
 
     @property
     def egress_policy(self) -> str:
@@ -241,6 +247,8 @@ def _judge(settings: Settings, origins: Mapping[str, str]) -> None:
     _judge_addresses(settings, refuse)
     if settings.log not in ("text", "json"):
         refuse("log", f"must be text or json, not {settings.log!r}.")
+    if settings.stdio not in ("", "off", "files", "admin"):
+        refuse("stdio", f"must be off, files or admin, not {settings.stdio!r}.")
     if settings.log_level not in ("debug", "info", "warning", "error"):
         refuse("log_level", f"must be debug, info, warning or error, not {settings.log_level!r}.")
     try:

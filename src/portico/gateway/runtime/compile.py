@@ -27,7 +27,7 @@ from portico.gateway.routing.endpoint import CorsRules, Endpoint, RouterLimits
 from portico.gateway.runtime.arguments import compile_arguments
 from portico.gateway.runtime.mcp_specs import mcp_spec
 from portico.gateway.runtime.uri_templates import compile_uri_template
-from portico.template import compile_value
+from portico.template import RenderError, compile_value
 from portico.upstream.http_api import HttpTool
 from portico.upstream.mcp import McpSpec
 from portico.wire.results import identity, modern_tail
@@ -45,9 +45,17 @@ class Compiled:
     endpoints: Mapping[str, Endpoint]
 
 
-def compiler(client: Any) -> Callable[[Document, Mapping[str, str]], Compiled]:
-    """Binds what tools send their requests with; nothing is sent while compiling."""
-    return lambda document, secrets: compile_document(document, secrets, client)
+def compiler(client: Any, processes: bool = True) -> Callable[[Document, Mapping[str, str]], Compiled]:
+    """Binds what tools send their requests with; nothing is sent while compiling. Without `processes` a document may
+    name none: RenderError."""
+
+    def compiled(document: Document, secrets: Mapping[str, str]) -> Compiled:
+        for name, server in document.mcp_servers.items():
+            if server.kind == "stdio" and not processes:
+                raise RenderError(f"the server {name} is a process, and this gateway starts none (--stdio off)")
+        return compile_document(document, secrets, client)
+
+    return compiled
 
 
 def compile_document(document: Document, secrets: Mapping[str, str], client: Any) -> Compiled:

@@ -36,3 +36,12 @@ def differences(before: Snapshot, after: Snapshot) -> Iterator[tuple[str, frozen
 def vanished(before: Snapshot, after: Snapshot) -> list[str]:
     """Prefixes that are served no more."""
     return [prefix for prefix in before.endpoints if prefix not in after.endpoints]
+
+
+def moved(before: Snapshot, after: Snapshot) -> list[str]:
+    """Prefixes behind which another upstream stands than before: no session with the old one can go on."""
+    return [
+        prefix
+        for prefix, endpoint in after.endpoints.items()
+        if prefix in before.endpoints and before.endpoints[prefix].upstream != endpoint.upstream
+    ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,11 +17,12 @@ from portico.config.document import Document
 from portico.config.problem import Problem, Severity, pointer, quoted
 from portico.gateway.routing.endpoint import Endpoint
 from portico.gateway.runtime.compile import Compiled
-from portico.gateway.runtime.live import Live, differences, vanished
+from portico.gateway.runtime.live import Live, differences, moved, vanished
 from portico.gateway.runtime.snapshot import DocumentState, Snapshot
 from portico.store.secrets import Secrets
 from portico.store.store import Store, StoredText
 from portico.template import RenderError, TemplateError
+from portico.upstream.mcp import McpSpec
 
 log = logging.getLogger("portico.reload")
 
@@ -32,6 +33,12 @@ DEBOUNCE_MOST = 2.0
 class SecretSource(Protocol):
     async def read(self) -> Secrets: ...
     async def revision(self) -> str: ...
+
+
+class Lease(Protocol):
+    """A hold on running upstreams; portico.upstream.pool gives one."""
+
+    def release(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,7 @@ class Reloader:
         announce: Callable[[str, frozenset[str], frozenset[str]], Iterator[None]] = lambda *_: iter(()),
         forget: Callable[[str], None] = lambda prefix: None,
         poll: float = 1.0,
+        lease: Callable[[Collection[McpSpec]], Lease] | None = None,
     ) -> None:
         self._source = source
         self._secrets = secrets
@@ -79,6 +87,8 @@ class Reloader:
         self._announce = announce
         self._forget = forget
         self._poll = poll
+        self._lease = lease
+        self._leased: Lease | None = None
         self._prepared: dict[str, Prepared] = {}
         self._good: dict[str, Compiled] = {}
         self._seen: str | None = None
@@ -108,10 +118,20 @@ class Reloader:
             snapshot = self._assemble(revision, prepared)
             self._prepared = prepared
             self._seen = revision
+            former, self._leased = self._leased, self._lease_for(snapshot)
             before = self._live.swap(snapshot)
             self.reloads += 1
             await self._tell(before, snapshot)
+            if former is not None:
+                former.release()
             return _report(before, snapshot)
+
+    def _lease_for(self, snapshot: Snapshot) -> Lease | None:
+        """The upstreams of this generation. Those that the one before has too go on running."""
+        if self._lease is None:
+            return None
+        specs = [endpoint.upstream for endpoint in snapshot.endpoints.values() if endpoint.upstream is not None]
+        return self._lease(dict.fromkeys(specs))
 
     async def _revision(self) -> str:
         return f"{await self._source.revision()}/{await self._secrets.revision()}"
@@ -197,7 +217,7 @@ class Reloader:
         return Snapshot(revision, endpoints, sorted(states, key=lambda state: state.source))
 
     async def _tell(self, before: Snapshot, after: Snapshot) -> None:
-        for prefix in vanished(before, after):
+        for prefix in (*vanished(before, after), *moved(before, after)):
             self._forget(prefix)
         for prefix, kinds, uris in differences(before, after):
             for _ in self._announce(prefix, kinds, uris):
