@@ -283,7 +283,7 @@ class AsgiListener:
         self._server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]
         self._task = asyncio.create_task(self._server.serve(sockets=[listener]))
 
-    async def end(self, patience: float) -> None:
+    async def end(self, patience: float, goodbye: float = 0.0) -> None:
         assert self._task is not None
         self._server.should_exit = True
         await asyncio.wait([self._task], timeout=patience)

@@ -58,6 +58,7 @@ SWEEP = 0.25
 KEEP_ALIVE = 20.0
 RELOAD_PATIENCE = 20.0
 ACCEPT_GRACE = 1.0
+GOODBYE = 1.0
 ADMIN_BODY = 64 * 1024
 ADMIN_CONNECTIONS = 100
 # A stream that is handed over keeps its connection, so there may be as many as there are streams. How long an answer
@@ -225,7 +226,8 @@ class Worker:
         self.subscriptions.end()
         self.streams.close()
         left = max(0.0, until - self._clock())
-        await asyncio.gather(*(listener.end(left) for listener in listeners))
+        goodbye = {self.public: GOODBYE}
+        await asyncio.gather(*(listener.end(left, goodbye.get(listener, 0.0)) for listener in listeners))
         # Not earlier: to end a session is to cancel the calls in it.
         self.sessions.close()
         await self.client.aclose()

@@ -19,6 +19,7 @@ import httptools
 
 from portico.gateway.exchange import Headers, Reply, Request, Stream, text_reply
 from portico.gateway.ingress.heads import BadHead, HeadLimits, join_header
+from portico.gateway.ingress.leaving import Guest, Leaving
 
 log = logging.getLogger("portico.ingress")
 
@@ -57,8 +58,8 @@ class Home(Protocol):
     @property
     def limits(self) -> Patience: ...
 
-    def remember(self, connection: Connection) -> None: ...
-    def forget(self, connection: Connection) -> None: ...
+    def remember(self, connection: Guest) -> None: ...
+    def forget(self, connection: Guest) -> None: ...
 
 
 class Patience(Protocol):
@@ -198,13 +199,20 @@ class Connection(asyncio.Protocol):
         else:
             self._reject(BadHead(408, "The request did not arrive in time."))
 
-    def finish(self) -> None:
-        """The listener drains: leave after the reply under way, or now."""
+    def finish(self, goodbye: float) -> None:
+        """The listener drains: leave after the reply under way, or when nothing has been asked for `goodbye` seconds.
+
+        A request that is on its way already would be lost if an idle connection were closed at once.
+        """
         self._keep = False
-        if self._step is None and self._stream is None and self._transport is not None:
+        if self._step is not None or self._stream is not None or self._transport is None:
+            return
+        if self._paused or not goodbye:
             self._transport.close()
             # Over TLS a client has to close too, and one that idles may not be looking.
             self.expires = self._home.now + _GOODBYE
+        elif self._in_head and self._head_size == 0:
+            self.expires = min(self.expires, self._home.now + goodbye)
 
     def abort(self) -> None:
         if self._transport is not None:
@@ -282,14 +290,14 @@ class Connection(asyncio.Protocol):
             self.expires = min(self._body_until, self._home.now + self._home.limits.body_idle)
 
     def on_message_complete(self) -> None:
-        keep = self._parser.should_keep_alive() if self._parser is not None else False
+        if self._transport is None or self._transport.is_closing():
+            return
+        keep = self._parser.should_keep_alive()
         item: Request | BadHead = self._bad if self._bad is not None else self._request()
-        chunked = self._parser is not None and self._parser.get_http_version() == "1.1"
+        chunked = self._parser.get_http_version() == "1.1"
         self._begin()
         if not self._paused:
             self.expires = _FOREVER
-        if self._transport is None or self._transport.is_closing():
-            return
         if self._is_quiet() and not self._queue:
             self._chunked = chunked
             self._start(item, keep)
@@ -383,10 +391,19 @@ class Connection(asyncio.Protocol):
     def _reject(self, error: BadHead) -> None:
         """Answer what cannot be taken, and close: where the next request would begin is not known."""
         self._keep = False
-        if self._step is None and self._stream is None and not self._queue:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        answered = self._step is None and self._stream is None and not self._queue
+        if answered:
             self._send(text_reply(error.status, error.message), head_only=False)
-        if self._transport is not None:
-            self._transport.close()
+        if answered and transport.can_write_eof():
+            self.connection_lost(None)
+            Leaving(self._home, transport, self._home.now + _GOODBYE)
+        else:
+            # Over TLS, to close is to read on until the client closes too.
+            transport.close()
+            self.expires = self._home.now + _GOODBYE
 
     def _refuse_garbage(self) -> None:
         self._reject(self._bad or BadHead(400, "This is not HTTP/1.1, or not without ambiguity."))

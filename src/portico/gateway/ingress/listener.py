@@ -12,6 +12,7 @@ from time import monotonic
 
 from portico.gateway.ingress.heads import HeadLimits
 from portico.gateway.ingress.http1 import Callers, Connection, Handler
+from portico.gateway.ingress.leaving import Guest
 
 SWEEP = 0.5
 _HEADS = HeadLimits()
@@ -58,7 +59,7 @@ class Listener:
         self.now = monotonic()
         self.date = _date()
         self._tls = tls
-        self._connections: set[Connection] = set()
+        self._connections: set[Guest] = set()
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._empty: asyncio.Event | None = None
@@ -75,13 +76,14 @@ class Listener:
         )
         self._sweep()
 
-    async def end(self, patience: float) -> None:
-        """Accept no more, let what is under way finish for `patience` seconds, then cut."""
+    async def end(self, patience: float, goodbye: float = 0.0) -> None:
+        """Accept no more, let what is under way finish for `patience` seconds, then cut. Connections that idle stay
+        for `goodbye` seconds, in case their clients are asking already."""
         self.draining = True
         if self._server is not None:
             self._server.close()
         for connection in list(self._connections):
-            connection.finish()
+            connection.finish(goodbye)
         if self._connections:
             self._empty = asyncio.Event()
             await asyncio.wait([asyncio.ensure_future(self._empty.wait())], timeout=patience)
@@ -90,13 +92,13 @@ class Listener:
         if self._sweeper is not None:
             self._sweeper.cancel()
 
-    def remember(self, connection: Connection) -> None:
+    def remember(self, connection: Guest) -> None:
         """Called when a connection can carry requests; one whose TLS handshake fails is never heard of."""
         self._connections.add(connection)
         if len(self._connections) > self._most:
             self._make_room(connection)
 
-    def _make_room(self, newest: Connection) -> None:
+    def _make_room(self, newest: Guest) -> None:
         """Connections on which nothing happens are closed, those first that would have ended first."""
         idle = [each for each in self._connections if each.expires < _FOREVER and each is not newest]
         for connection in heapq.nsmallest(1 + self._most // 100, idle, key=lambda each: each.expires):
@@ -104,7 +106,7 @@ class Listener:
         if not idle:
             newest.abort()
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, connection: Guest) -> None:
         self._connections.discard(connection)
         if self._empty is not None and not self._connections:
             self._empty.set()
