@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -65,6 +66,23 @@ def join_header(name: bytes, first: bytes, second: bytes) -> bytes:
     if not name.startswith(_LISTS):
         raise BadHead(400, f"The header {name.decode('latin-1')[:64]} is there twice.")
     return first + (b"; " if name == b"cookie" else b", ") + second
+
+
+def names_host(target: bytes, host: bytes) -> bool:
+    """Whether a target that is not a path is `*`, or a URL of this very host (RFC 9112, section 3.2)."""
+    if target == b"*":
+        return True
+    scheme, _, rest = target.partition(b"://")
+    return scheme.lower() in (b"http", b"https") and re.split(rb"[/?#]", rest, maxsplit=1)[0].lower() == host.lower()
+
+
+def framing(method: bytes, version: str, headers: Headers) -> bytes:
+    """A head that says where the body of a request ends, and nothing else of it."""
+    kept = [(name, headers[name]) for name in (b"content-length", b"transfer-encoding") if name in headers]
+    lines = [b"%b / HTTP/%b" % (method, version.encode()), *(b"%b: %b" % pair for pair in kept)]
+    if b"close" in headers.get(b"connection", b"").lower():
+        lines.append(b"connection: close")
+    return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
 class TrustedProxies:

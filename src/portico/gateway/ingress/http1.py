@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import httptools
 
 from portico.gateway.exchange import Headers, Reply, Request, Stream, text_reply
-from portico.gateway.ingress.heads import BadHead, HeadLimits, join_header
+from portico.gateway.ingress.heads import BadHead, HeadLimits, framing, join_header, names_host
 from portico.gateway.ingress.leaving import Guest, Leaving
 
 log = logging.getLogger("portico.ingress")
@@ -89,15 +89,18 @@ class Connection(asyncio.Protocol):
         "_body",
         "_body_until",
         "_chunked",
+        "_framed",
         "_head_size",
         "_headers",
         "_home",
         "_in_head",
         "_is_advancing",
         "_keep",
+        "_offers",
         "_parser",
         "_paused",
         "_queue",
+        "_resuming",
         "_segment",
         "_size",
         "_step",
@@ -119,6 +122,7 @@ class Connection(asyncio.Protocol):
         self._chunked = True
         self._paused = False
         self._is_advancing = False
+        self._resuming = False
         self._segment = 0
         self._body_until = _FOREVER
         self._begin()
@@ -131,8 +135,9 @@ class Connection(asyncio.Protocol):
         self._bad: BadHead | None = None
         self._body: bytes | list[bytes] = b""
         self._size = 0
-        self._head_size = 0
+        self._head_size = self._framed = 0
         self._in_head = True
+        self._offers = False
 
     # What the event loop says ---------------------------------------------------------------------------------------
 
@@ -149,15 +154,20 @@ class Connection(asyncio.Protocol):
             if self._head_size == 0 and self._is_quiet():
                 self.expires = self._home.now + self._home.limits.head
             self._head_size += len(data)
+        else:
+            self._framed += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._ignore_upgrade(data[upgrade.args[0] :])
+            self._ignore_offers(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._refuse_garbage()
         else:
-            if self._in_head and self._head_size > self._home.heads.url + self._home.heads.size:
-                self._reject(self._home.heads.too_large())
+            limits = self._home.heads
+            if self._in_head and self._head_size > limits.url + limits.size:
+                self._reject(limits.too_large())
+            elif self._framed > 2 * self._size + limits.size:
+                self._reject(BadHead(413, "The chunks of the body are wrapped in more than they hold."))
 
     def eof_received(self) -> bool:
         return False
@@ -225,9 +235,13 @@ class Connection(asyncio.Protocol):
         return self._step is None and self._stream is None and not self._paused
 
     def on_url(self, url: bytes) -> None:
+        if self._resuming:
+            return
         self._url = self._url + url if self._url else url
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_head or self._resuming:
+            return  # Trailers are nobody's business here, and must not pass for headers.
         name = name.lower()
         headers = self._headers
         if name in headers:
@@ -239,10 +253,14 @@ class Connection(asyncio.Protocol):
             headers[name] = value
 
     def on_headers_complete(self) -> None:
+        if self._resuming:
+            return
         self._in_head = False
         headers = self._headers
         if self._bad is None:
             self._bad = self._judge_head(headers)
+        if b"upgrade" in headers and self._parser is not None:
+            self._offers = self._parser.should_upgrade()
         if self._is_quiet() and not self._queue:
             if self._bad is not None:
                 # A client may wait for this answer before it sends the body.
@@ -265,6 +283,8 @@ class Connection(asyncio.Protocol):
             return limits.too_large()
         if b"host" not in headers:
             return BadHead(400, "The Host header is missing.")
+        if self._url[:1] != b"/" and not names_host(self._url, headers[b"host"]):
+            return BadHead(400, "The request's target names another host than its Host header.")
         length = headers.get(b"content-length")
         if length is not None and len(length) > 6 and int(length) > self._home.max_body:
             return self._too_large()
@@ -290,11 +310,16 @@ class Connection(asyncio.Protocol):
             self.expires = min(self._body_until, self._home.now + self._home.limits.body_idle)
 
     def on_message_complete(self) -> None:
+        if self._offers and not self._resuming:
+            return  # The parser stops here; see _ignore_offers.
         if self._transport is None or self._transport.is_closing():
             return
-        keep = self._parser.should_keep_alive()
+        keep = self._parser.should_keep_alive() if self._parser is not None else False
+        version = self._parser.get_http_version() if self._parser is not None else "1.1"
+        if version not in ("1.1", "1.0"):
+            self._bad = self._bad or BadHead(400, "Only HTTP/1.1 and HTTP/1.0 are spoken here.")
         item: Request | BadHead = self._bad if self._bad is not None else self._request()
-        chunked = self._parser.get_http_version() == "1.1"
+        chunked = version == "1.1"
         self._begin()
         if not self._paused:
             self.expires = _FOREVER
@@ -398,8 +423,8 @@ class Connection(asyncio.Protocol):
         if answered:
             self._send(text_reply(error.status, error.message), head_only=False)
         if answered and transport.can_write_eof():
-            self.connection_lost(None)
             Leaving(self._home, transport, self._home.now + _GOODBYE)
+            self.connection_lost(None)
         else:
             # Over TLS, to close is to read on until the client closes too.
             transport.close()
@@ -408,11 +433,27 @@ class Connection(asyncio.Protocol):
     def _refuse_garbage(self) -> None:
         self._reject(self._bad or BadHead(400, "This is not HTTP/1.1, or not without ambiguity."))
 
-    def _ignore_upgrade(self, rest: bytes) -> None:
-        """Some clients offer HTTP/2 on their first request. It is answered in HTTP/1.1, as the offer allows."""
-        self._parser = httptools.HttpRequestParser(self)
-        if rest:
-            self.data_received(rest)
+    def _ignore_offers(self, rest: bytes) -> None:
+        """Some clients offer HTTP/2 on their first request. It is answered in HTTP/1.1, as the offer allows.
+
+        The parser stops behind the head of such a request, so that its body would be taken for the next request: a new
+        parser is told how long it is.
+        """
+        while self._transport is not None and not self._transport.is_closing():
+            head = framing(self._parser.get_method(), self._parser.get_http_version(), self._headers)
+            self._parser = httptools.HttpRequestParser(self)
+            self._offers = False
+            try:
+                self._resuming = True
+                self._parser.feed_data(head)
+                self._resuming = False
+                self._parser.feed_data(rest)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = rest[upgrade.args[0] :]
+            except httptools.HttpParserError:
+                self._refuse_garbage()
+                return
 
     # Streams --------------------------------------------------------------------------------------------------------
 
