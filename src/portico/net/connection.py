@@ -52,6 +52,7 @@ class Connection(asyncio.Protocol):
         "_pieces",
         "_short_head",
         "_status",
+        "_streams",
         "_transport",
         "_unwritten",
         "closed",
@@ -75,6 +76,7 @@ class Connection(asyncio.Protocol):
         self._future: asyncio.Future[Any] | None = None  # Not None exactly while a request is under way.
         self._answer: Answer | None = None  # Not None exactly while an answer is on the long way.
         self._status = 0
+        self._streams = False  # Whether an answer that does not arrive whole in one read is handed over at its head.
         self._complete = self._keep = False
         self._patience = 0.0
         self._clock = 0.0  # When the sweep first saw it in its present state; 0 before that.
@@ -97,7 +99,15 @@ class Connection(asyncio.Protocol):
         self, data: bytes | list[bytes], deadline: float, first_byte: float | None
     ) -> "asyncio.Future[StreamingResponse]":
         """Writes a request. The future is done when the head of the answer has arrived."""
-        self._answer = Answer(self._owner.name, self._limits, stream=StreamingResponse(self, self._limits))
+        self._streams = True
+        self._answer = self._new_answer()
+        return self._write(data, deadline, first_byte)
+
+    def begin_either(
+        self, data: bytes | list[bytes], deadline: float, first_byte: float | None
+    ) -> "asyncio.Future[Response | StreamingResponse]":
+        """Writes a request. The future is done with a Response if that arrives in one read, else at the head."""
+        self._streams = True
         return self._write(data, deadline, first_byte)
 
     def abandon(self, future: "asyncio.Future[Any] | None" = None) -> None:
@@ -210,7 +220,11 @@ class Connection(asyncio.Protocol):
             self._keep = self._parser.should_keep_alive()
             self._complete = True
         elif self._answer is None:
-            self._answer = Answer(self._owner.name, self._limits)
+            self._answer = self._new_answer()
+
+    def _new_answer(self) -> Answer:
+        stream = StreamingResponse(self, self._limits) if self._streams else None
+        return Answer(self._owner.name, self._limits, stream=stream)
 
     def _new_parser(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
@@ -232,7 +246,7 @@ class Connection(asyncio.Protocol):
         """What one read brought, when that was not a whole plain answer."""
         answer = self._answer
         if answer is None:
-            answer = self._answer = Answer(self._owner.name, self._limits)
+            answer = self._answer = self._new_answer()
         try:
             answer.take(data, self._pieces)
         except NetError as error:
@@ -274,7 +288,7 @@ class Connection(asyncio.Protocol):
     def _release(self) -> None:
         """The answer is complete: serve the next request, if the peer allows it and has taken all of this one."""
         self._future = None
-        self._complete = False
+        self._complete = self._streams = False
         self._clock = 0.0
         if self._owner.breaker.failures:
             self._owner.breaker.recovered()

@@ -9,7 +9,7 @@ allows it; else the error (`sent` True) goes to the caller.
 
 import asyncio
 import math
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from portico.net.connection import Connection
@@ -89,6 +89,29 @@ class HttpClient:
     ) -> StreamingResponse:
         """The answer as soon as its head is there. `deadline` is for the whole body; None for a stream without end."""
         until = math.inf if deadline is None else deadline
+        return await self._begin(Connection.begin_stream, origin, data, until, first_byte, idempotent)
+
+    async def open(
+        self,
+        origin: Origin,
+        data: bytes | list[bytes],
+        *,
+        deadline: float,
+        first_byte: float | None = None,
+        idempotent: bool = False,
+    ) -> Response | StreamingResponse:
+        """A Response where the answer arrives in one read, which costs no more than `send`; else as `stream`."""
+        return await self._begin(Connection.begin_either, origin, data, deadline, first_byte, idempotent)
+
+    async def _begin(
+        self,
+        begin: "Callable[[Connection, bytes | list[bytes], float, float | None], asyncio.Future[Any]]",
+        origin: Origin,
+        data: bytes | list[bytes],
+        until: float,
+        first_byte: float | None,
+        idempotent: bool,
+    ) -> Any:
         pool = self._pools.get(origin) or self._open(origin)
         if pool.breaker.is_open:
             pool.admit()
@@ -97,7 +120,7 @@ class HttpClient:
             if connection.is_closing():
                 connection = await self._wait(pool, until, fresh=True)
             pool.requests += 1
-            future = connection.begin_stream(data, until, first_byte)
+            future = begin(connection, data, until, first_byte)
             try:
                 return await future
             except Unreachable:

@@ -15,6 +15,8 @@ from portico.net.response import find_header, header_list
 class Line(Protocol):
     """What a streamed answer asks of the connection it arrives on."""
 
+    deadline: float
+
     def pause(self) -> None: ...
 
     def resume(self) -> None: ...
@@ -75,8 +77,21 @@ class StreamingResponse:
             self._drop(error)
             raise
 
-    async def aclose(self) -> None:
+    @property
+    def has_arrived(self) -> bool:
+        """Whether the answer came to its end, so that dropping it costs no connection."""
+        return self._line is None
+
+    def wait_until(self, deadline: float) -> None:
+        """Another deadline for the rest of the body."""
+        if self._line is not None:
+            self._line.deadline = deadline
+
+    def drop(self) -> None:
         """Ends the stream; the connection is dropped unless the answer had come to its end."""
+        self._drop(None)
+
+    async def aclose(self) -> None:
         self._drop(None)
 
     async def __aenter__(self) -> Self:

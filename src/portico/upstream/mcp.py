@@ -54,13 +54,15 @@ class Heard:
     """Something that the upstream says: a notification, or a request of its own when `answer` is there.
 
     `answer` takes one encoded member, `"result":…` or `"error":…`, and may be called once. Where several listen, the
-    first that can ask its client sets `claimed`.
+    first that can ask its client sets `claimed`. Who asks a client may set `withdrawn`, which is called when the
+    upstream does not want the answer any more.
     """
 
     method: str
     params: bytes | None
     answer: Callable[[bytes], None] | None = None
     claimed: bool = False
+    withdrawn: Callable[[], None] | None = None
 
 
 Hear = Callable[[Heard], None]
@@ -134,6 +136,11 @@ class McpUpstream(Protocol):
 
     async def eras(self) -> frozenset[Era]:
         """What it speaks, probed once per start and cached. Raises NetError when it cannot be reached."""
+        ...
+
+    async def speaks(self, era: Era, hello: Hello | None = None) -> bool:
+        """Whether it speaks one era; cheaper than `eras`. With the hello that `legacy` is about to be given, the
+        handshake that tells is the one that is used."""
         ...
 
     async def legacy(self, hello: Hello) -> Conversation: ...

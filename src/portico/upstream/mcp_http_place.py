@@ -1,0 +1,105 @@
+"""What the conversations with one streamable HTTP server share: its address, the client, its health, its tasks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from portico.net.errors import NetError, Rejected, TimedOut, Unreachable
+from portico.net.http_client import HttpClient
+from portico.net.response import Response
+from portico.net.streaming import StreamingResponse
+from portico.upstream import mcp_envelope as envelope
+from portico.upstream.mcp import McpSpec
+from portico.upstream.mcp_health import Life
+from portico.upstream.mcp_log import BoundedLog
+from portico.upstream.mcp_target import Target
+from portico.wire.jsonrpc import Message
+
+LINGER = 2.0
+NOTICE = 10.0
+MOST_TASKS = 1_024
+
+
+class Place:
+    """`streams` is the client for streams without end, so that they take no connection from calls. `on_change` is told
+    when the server goes down and when it is back."""
+
+    def __init__(
+        self, spec: McpSpec, client: HttpClient, streams: HttpClient, on_change: Callable[[bool], None]
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.spec = spec
+        self.target = Target(spec)
+        self.client = client
+        self.streams = streams
+        self.clock = loop.time
+        self.life = Life(self.target.name, loop.time)
+        self._log = BoundedLog(self.target.name, loop.time)
+        self._on_change = on_change
+        self._loop = loop
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def answered(self) -> None:
+        if not self.life.is_serving:
+            was_down = self.life.is_down
+            self.life.serving()
+            if was_down:
+                self._on_change(True)
+
+    def failed(self, error: NetError) -> NetError:
+        """The error as callers see it: it names the upstream, and what it says of the upstream is noted."""
+        if isinstance(error, Unreachable) or (isinstance(error, TimedOut) and not error.sent):
+            was_down = self.life.is_down
+            self.life.down(error.message)
+            if not was_down:
+                self._on_change(False)
+        if error.message.startswith(self.target.name):
+            return error
+        return type(error)(f"{self.target.name} failed: {error.message}", sent=error.sent)
+
+    async def post(self, lines: bytes, body: bytes, deadline: float, safe: bool) -> Response | StreamingResponse:
+        data = self.target.post(lines, body)
+        # Until its deadline a request may take its time to begin: an upstream without streams answers when it is done.
+        response = await self.client.open(
+            self.target.origin, data, deadline=deadline, first_byte=float("inf"), idempotent=safe
+        )
+        if self.life.health.state != "serving":
+            self.answered()
+        return response
+
+    def read(self, data: bytes) -> list[Message]:
+        """The messages of one event; what is none is logged and ignored."""
+        try:
+            return envelope.read(data)
+        except ValueError as error:
+            self._log.warning("sent an event that is no JSON-RPC: %s", error)
+            return []
+
+    def let_go(self, response: Response | StreamingResponse) -> None:
+        """Give the rest of an answer a moment to arrive, so that its connection can be used again."""
+        if isinstance(response, StreamingResponse) and not response.has_arrived:
+            response.wait_until(float("inf"))
+            self._loop.call_later(LINGER, response.drop)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something small to its end; errors of the network are noted and end there."""
+        if len(self._tasks) >= MOST_TASKS:
+            work.close()
+            return
+        task = self._loop.create_task(self._quietly(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _quietly(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except NetError as error:
+            if not isinstance(error, Rejected):
+                self.failed(error)

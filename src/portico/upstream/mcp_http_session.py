@@ -1,0 +1,228 @@
+"""A legacy conversation over streamable HTTP: opened by `initialize`, known by a session id, renewed when that is lost.
+
+Specification 2025-11-25, transports: Streamable HTTP. Ids and progress tokens are ours, because a session is shared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+
+from portico.net.errors import Malformed, NetError, TimedOut
+from portico.net.response import Response
+from portico.net.streaming import StreamingResponse
+from portico.upstream import mcp_envelope as envelope
+from portico.upstream import mcp_handshake as handshake
+from portico.upstream.mcp import Era, Hear, Hello, Outcome
+from portico.upstream.mcp_answer import body_of, is_events, is_lost_session, refused, whole_outcome
+from portico.upstream.mcp_asked import Asked
+from portico.upstream.mcp_flight import Flight
+from portico.upstream.mcp_hearing import Hearing
+from portico.upstream.mcp_http_events import AnswerStream
+from portico.upstream.mcp_http_place import NOTICE, Place
+from portico.upstream.mcp_http_standing import StandingStream
+from portico.wire.jsonrpc import UNSET, Id, Message
+
+_SAFE = frozenset(
+    (
+        "ping",
+        "tools/list",
+        "prompts/list",
+        "prompts/get",
+        "resources/list",
+        "resources/templates/list",
+        "resources/read",
+        "completion/complete",
+    )
+)
+
+
+class _Lost(Exception):
+    """The server does not know the session any more. It never leaves this module."""
+
+
+class HttpSession:
+    era: Era = "legacy"
+
+    def __init__(self, place: Place, hello: Hello, give_back: Callable[[HttpSession], None]) -> None:
+        self.hello = hello
+        self.holders = 0
+        self.greeting = b""
+        self._place = place
+        self._give_back = give_back
+        self._hearing = Hearing(place.target.name, place.clock, self._reply)
+        self._asked: dict[int, Asked] = {}
+        self._number = 0
+        self._lines = b""
+        self._session: bytes | None = None
+        self._renewing: Flight[None] = Flight()
+        self._standing = StandingStream(place, self._take_standing, self._lost)
+
+    async def open(self, timeout: float) -> None:
+        """The handshake. Raises WrongEra where the server answers that it knows none."""
+        place, target = self._place, self._place.target
+        asked = self._begin(place.clock() + timeout, 0, None)
+        body = handshake.initialize(asked.number, self.hello)
+        try:
+            response = await place.post(b"", body, asked.deadline, safe=True)
+            outcome = await self._outcome(response, asked, b"")
+            self.greeting, version = handshake.greeted(target.name, outcome)
+            self._session = response.header(b"mcp-session-id")
+            lines = target.header("MCP-Protocol-Version", version)
+            if self._session is not None:
+                lines += target.header("Mcp-Session-Id", self._session.decode("latin-1"))
+            self._lines = lines
+            await self._post(handshake.INITIALIZED)
+        except NetError as error:
+            raise place.failed(error) from error
+        finally:
+            del self._asked[asked.number]
+
+    async def request(
+        self,
+        method: str,
+        params: bytes | None,
+        *,
+        identifier: Id,
+        deadline: float,
+        hear: Hear | None = None,
+        headers: Mapping[str, str] = {},
+    ) -> Outcome:
+        asked = self._begin(deadline, identifier, hear)
+        params, asked.token = envelope.swap_token(params, asked.number)
+        body = envelope.request(asked.number, method, params)
+        extra = self._place.target.lines(headers, legacy=True) if headers else b""
+        try:
+            for last in (False, True):
+                lines = self._lines
+                try:
+                    return await self._ask(asked, lines, extra, body, method in _SAFE)
+                except _Lost:
+                    if last:
+                        raise Malformed(f"{self._place.target.name} forgets its sessions at once", sent=True) from None
+                    await self._renew(lines)
+        except (asyncio.CancelledError, TimedOut) as error:
+            self._cancel(asked.number)
+            if isinstance(error, TimedOut):
+                raise self._place.failed(error) from error
+            raise
+        except NetError as error:
+            raise self._place.failed(error) from error
+        finally:
+            del self._asked[asked.number]
+        raise AssertionError("the second attempt returns or raises")
+
+    async def notify(self, method: str, params: bytes | None) -> None:
+        try:
+            await self._post(envelope.notification(method, params))
+        except NetError as error:
+            raise self._place.failed(error) from error
+
+    def listen(self, hear: Hear) -> Callable[[], None]:
+        self._standing.begin(self._lines)
+        return self._hearing.listen(hear)
+
+    def release(self) -> None:
+        self._give_back(self)
+
+    async def end(self) -> None:
+        """Tell the server that the session is not needed any more (DELETE; it may not allow that)."""
+        await self._standing.close()
+        self._renewing.cancel()
+        if self._session is None:
+            return
+        place, self._session = self._place, None
+        data = place.target.delete(self._lines)
+        with contextlib.suppress(NetError):
+            await place.client.send(
+                place.target.origin, data, deadline=place.clock() + NOTICE, first_byte=NOTICE, idempotent=True
+            )
+
+    async def check(self) -> None:
+        """The server was away: see whether it knows the session still, and say that it is back."""
+        asked = self._begin(self._place.clock() + NOTICE, 0, None)
+        lines = self._lines
+        try:
+            await self._ask(asked, lines, b"", envelope.request(asked.number, "ping", None), True)
+        except _Lost:
+            await self._renew(lines)
+            return
+        finally:
+            del self._asked[asked.number]
+        self._standing.again(self._lines)
+        self._hearing.reconnected()
+
+    def _begin(self, deadline: float, identifier: Id, hear: Hear | None) -> Asked:
+        self._number += 1
+        asked = self._asked[self._number] = Asked(self._number, identifier, deadline, hear)
+        return asked
+
+    async def _ask(self, asked: Asked, lines: bytes, extra: bytes, body: bytes, safe: bool) -> Outcome:
+        response = await self._place.post(lines + extra if extra else lines, body, asked.deadline, safe)
+        return await self._outcome(response, asked, lines)
+
+    async def _outcome(self, response: Response | StreamingResponse, asked: Asked, lines: bytes) -> Outcome:
+        if response.status == 200 and is_events(response):
+            stream = AnswerStream(self._place, asked, lambda data: self._take(data, asked), lines or None)
+            return await stream.follow(response)
+        target = self._place.target
+        body = response.body if type(response) is Response else await body_of(target, response)
+        if self._session is not None and lines and is_lost_session(response.status, body):
+            raise _Lost
+        return whole_outcome(target, response, body, asked.number)
+
+    def _take(self, data: bytes, asked: Asked) -> Outcome | None:
+        """One event of the stream that answers a request."""
+        found: Outcome | None = None
+        for message in self._place.read(data):
+            if message.method is UNSET:
+                if message.id == asked.number:
+                    found = envelope.outcome(message)
+            else:
+                self._hear(message, asked)
+        return found
+
+    def _take_standing(self, data: bytes) -> None:
+        """One event of the stream that belongs to no request."""
+        for message in self._place.read(data):
+            if message.method is not UNSET:
+                self._hear(message, None)
+
+    def _hear(self, message: Message, asked: Asked | None) -> None:
+        if message.method == "notifications/progress":
+            number = envelope.number_at(envelope.params_of(message), "progressToken")
+            asked = self._asked.get(number) if number is not None else None
+            if asked is None or asked.token is None:
+                return
+            message.params = envelope.with_value(message, asked.token, "progressToken")
+        self._hearing.take(message, asked, () if asked is not None else tuple(self._asked.values()))
+
+    def _reply(self, body: bytes) -> None:
+        self._place.spawn(self._post(body))
+
+    async def _post(self, body: bytes) -> None:
+        """A notification, or an answer to what the server asked."""
+        place = self._place
+        response = await place.post(self._lines, body, place.clock() + NOTICE, safe=False)
+        if response.status >= 300:
+            raise refused(place.target, response, await body_of(place.target, response))
+        place.let_go(response)
+
+    def _cancel(self, number: int) -> None:
+        params = b'{"requestId":%d,"reason":"The client does not wait for it any more."}' % number
+        self._place.spawn(self._post(envelope.notification("notifications/cancelled", params)))
+
+    async def _lost(self, lines: bytes) -> None:
+        await self._renew(lines)
+
+    async def _renew(self, lines: bytes) -> None:
+        """A new session in place of that which `lines` name, unless somebody has renewed it already."""
+        if lines != self._lines and not self._renewing.is_under_way:
+            return
+        await self._renewing.join(self._open_again)
+
+    async def _open_again(self) -> None:
+        await self.open(self._place.spec.timeout)
+        self._standing.again(self._lines)
+        self._hearing.reconnected()

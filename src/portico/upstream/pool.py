@@ -1,0 +1,110 @@
+"""Running upstreams, leased by the generations that need them: one that is wanted again survives a reload.
+
+Leasing starts nothing but what is to run from the start. What nobody leases any more ends when its work has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable, Iterator, Mapping
+
+from portico.net.errors import NetError, Rejected
+from portico.net.http_client import HttpClient
+from portico.upstream.mcp import Health, McpSpec, McpUpstream
+from portico.upstream.mcp_http import HttpUpstream
+
+MOST_WAITED = 30.0
+
+
+class Lease(Mapping[McpSpec, McpUpstream]):
+    """The upstreams of one generation, by spec. `named` finds one by tenant, document and name."""
+
+    def __init__(self, pool: Pool, upstreams: dict[McpSpec, McpUpstream]) -> None:
+        self._pool = pool
+        self._upstreams = upstreams
+        self._released = False
+
+    def __getitem__(self, spec: McpSpec) -> McpUpstream:
+        return self._upstreams[spec]
+
+    def __iter__(self) -> Iterator[McpSpec]:
+        return iter(self._upstreams)
+
+    def __len__(self) -> int:
+        return len(self._upstreams)
+
+    def named(self, tenant: str, document: str, name: str) -> McpUpstream | None:
+        for spec, upstream in self._upstreams.items():
+            if (spec.tenant, spec.document, spec.name) == (tenant, document, name):
+                return upstream
+        return None
+
+    def release(self) -> None:
+        if not self._released:
+            self._released = True
+            self._pool.give_back(self._upstreams)
+
+
+class Pool:
+    """`streams` is a client for streams without end, lest they take the connections of calls. `environment` is what a
+    process is given besides its own: PATH, HOME, LANG, TMPDIR."""
+
+    def __init__(
+        self,
+        client: HttpClient,
+        *,
+        streams: HttpClient | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._client = client
+        self._streams = streams or client
+        self._environment = dict(environment or {"PATH": os.defpath})
+        self._running: dict[McpSpec, McpUpstream] = {}
+        self._leases: dict[McpSpec, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def lease(self, specs: Iterable[McpSpec]) -> Lease:
+        """Raises Rejected for a spec that can never be called; then nothing is leased."""
+        wanted = tuple(dict.fromkeys(specs))
+        made = {spec: self._make(spec) for spec in wanted if spec not in self._running}
+        self._running |= made
+        for spec in wanted:
+            self._leases[spec] = self._leases.get(spec, 0) + 1
+        for spec, upstream in made.items():
+            if spec.start == "atStart":
+                self._spawn(_start(upstream))
+        return Lease(self, {spec: self._running[spec] for spec in wanted})
+
+    def give_back(self, specs: Iterable[McpSpec]) -> None:
+        for spec in specs:
+            self._leases[spec] -= 1
+            if not self._leases[spec]:
+                del self._leases[spec]
+                self._spawn(self._running.pop(spec).close())
+
+    def health(self) -> list[tuple[McpSpec, Health]]:
+        return [(spec, upstream.health) for spec, upstream in self._running.items()]
+
+    async def close(self) -> None:
+        running, self._running = tuple(self._running.values()), {}
+        self._leases.clear()
+        await asyncio.gather(*(upstream.close() for upstream in running), *self._tasks, return_exceptions=True)
+
+    def _make(self, spec: McpSpec) -> McpUpstream:
+        if spec.kind == "http":
+            return HttpUpstream(spec, self._client, self._streams)
+        raise Rejected(f"The upstream {spec.name} is of a kind that is not there: {spec.kind}")
+
+    def _spawn(self, work) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _start(upstream: McpUpstream) -> None:
+    """In the background, whatever comes of it: its health tells."""
+    try:
+        await upstream.eras()
+    except NetError:
+        return
