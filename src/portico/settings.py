@@ -141,6 +141,12 @@ class Resolved:
     settings: Settings
     origins: Mapping[str, str]
     secrets: Mapping[str, str]
+    sockets: int = 0  # opened for this process by whoever started it, as systemd does
+
+
+def process_environment() -> dict[str, str]:
+    """What processes that a document defines get of our environment, and nothing else."""
+    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
 
 
 def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None, file: str | None = None) -> Resolved:
@@ -165,7 +171,8 @@ def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None, 
     settings = Settings(**values)
     _judge(settings, origins)
     found = {name[len(_SECRET) :]: value for name, value in environ.items() if name.startswith(_SECRET)}
-    return Resolved(settings, origins, found)
+    for_us = environ.get("LISTEN_PID") == str(os.getpid()) and environ.get("LISTEN_FDS", "").isdecimal()
+    return Resolved(settings, origins, found, int(environ["LISTEN_FDS"]) if for_us else 0)
 
 
 def show(resolved: Resolved) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 
 import uvloop
 
-from portico.apps.sockets import listen
+from portico.apps.sockets import inherited, listen
 from portico.apps.worker import Place, Worker, load_certificate
 from portico.gateway.ingress.certificate import CertificateError
 from portico.settings import Resolved, Settings
@@ -41,7 +41,8 @@ def run(resolved: Resolved) -> int:
     certificate = load_certificate(settings)
     if certificate is not None and certificate.expired:
         raise CertificateError(certificate.expired)
-    public = listen(settings.host, settings.port)
+    where = settings.host, settings.port
+    public = inherited(*where, resolved.sockets) if resolved.sockets else listen(*where)
     address = settings.admin_address
     admin = listen(*address) if address is not None else None
     _say(settings, public, admin)

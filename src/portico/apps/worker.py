@@ -31,6 +31,7 @@ from portico.gateway.origin import HostRules
 from portico.gateway.protocol.admission import Admission
 from portico.gateway.protocol.dispatch import METHODS
 from portico.gateway.protocol.progress import Progress
+from portico.gateway.protocol.relay import Relay
 from portico.gateway.protocol.subscriptions import Subscriptions
 from portico.gateway.runtime.compile import compiler
 from portico.gateway.runtime.live import Live
@@ -48,9 +49,10 @@ from portico.observe.calls import CallObserver
 from portico.observe.figures import Figures
 from portico.observe.logs import Redactor, set_up
 from portico.observe.tracing import Tracer
-from portico.settings import Settings
+from portico.settings import Settings, process_environment
 from portico.store.open import open_store
 from portico.store.secrets import SecretFiles, Secrets
+from portico.upstream.pool import Pool
 
 log = logging.getLogger("portico")
 
@@ -107,14 +109,18 @@ class Worker:
         # Among peers on one machine nothing leaves it, so the egress policy has no say there.
         self._peer_client = HttpClient(Egress.parse("any"), PEER_LIMITS)
         self.peers = Peers(self.name, place.peers, self._peer_client, self._clock)
+        # What has no end must not take the connections of calls.
+        self._stream_client = HttpClient(Egress.parse(settings.egress_policy), limits.client(settings))
+        self.pool = Pool(self.client, streams=self._stream_client, environment=process_environment())
         self.reloader = Reloader(
             open_store(settings.store),
             TaughtSecrets(secret_files, self._redactor),
             self.live,
-            compiler(self.client),
+            compiler(self.client, settings.starts_processes),
             self.subscriptions.announce,
             self._forget,
             settings.poll,
+            self.pool.lease,
         )
         shared = Conversations(
             self.sessions,
@@ -126,6 +132,7 @@ class Worker:
             self._clock,
             call_ids(self.name),
             self._tracer,
+            Relay(self.pool.find),
             admission=Admission(limits.calls(settings), settings.workers),
         )
         self._shared = shared
@@ -230,6 +237,8 @@ class Worker:
         await asyncio.gather(*(listener.end(left, goodbye.get(listener, 0.0)) for listener in listeners))
         # Not earlier: to end a session is to cancel the calls in it.
         self.sessions.close()
+        await self.pool.close()
+        await self._stream_client.aclose()
         await self.client.aclose()
         await self._peer_client.aclose()
         self._access_log.flush()
@@ -301,6 +310,10 @@ class Worker:
             "reloads": self.reloader.reloads,
             "documents": documents,
             "endpoints": sorted(snapshot.endpoints),
+            "upstreams": [
+                {"tenant": spec.tenant, "document": spec.document, "name": spec.name, **asdict(health)}
+                for spec, health in self.pool.health()
+            ],
             "sessions": len(self.sessions),
             "streams": len(self.streams),
         }

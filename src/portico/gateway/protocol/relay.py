@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable
 
 import msgspec
 
@@ -30,10 +30,10 @@ _encode = msgspec.json.encode
 
 
 class Relay:
-    """`upstreams` are those that run in this worker."""
+    """`find` knows the upstreams that run in this worker."""
 
-    def __init__(self, upstreams: Mapping[McpSpec, McpUpstream]) -> None:
-        self._upstreams = upstreams
+    def __init__(self, find: Callable[[McpSpec], McpUpstream | None]) -> None:
+        self._find = find
         self._initialize = Method(self.initialize, modern=False, without_session=True, opens_session=True)
         self._any = Method(self.ask)
         self._mirrored = {
@@ -64,7 +64,7 @@ class Relay:
             owner=session.identifier if own else None,
         )
         try:
-            upstream = await self._speaking(spec, "legacy")
+            upstream = await self._speaking(spec, "legacy", hello)
             conversation = await upstream.legacy(hello)
         except NetError as error:
             raise _unreachable(call, error) from error
@@ -127,10 +127,14 @@ class Relay:
             raise RpcError(errors.INVALID_REQUEST, "Send initialize first.")
         return call.session.upstream
 
-    async def _speaking(self, spec: McpSpec, era: Era) -> McpUpstream:
+    async def _speaking(self, spec: McpSpec, era: Era, hello: Hello | None = None) -> McpUpstream:
         """The upstream, which must speak the client's era. A client of both eras is told which one to take."""
-        upstream = self._upstreams[spec]
-        if era in await upstream.eras():
+        upstream = self._find(spec)
+        if upstream is None:
+            raise RpcError(
+                errors.INTERNAL_ERROR, f"The server {spec.name} is not there; the log says why."
+            )
+        if await upstream.speaks(era, hello):
             return upstream
         offered = list(reversed(versions.LEGACY)) if era == "modern" else list(versions.MODERN)
         raise RpcError(

@@ -19,6 +19,7 @@ from portico.gateway.routing.endpoint import Endpoint
 from portico.gateway.runtime.compile import Compiled
 from portico.gateway.runtime.live import Live, differences, moved, vanished
 from portico.gateway.runtime.snapshot import DocumentState, Snapshot
+from portico.net.errors import NetError
 from portico.store.secrets import Secrets
 from portico.store.store import Store, StoredText
 from portico.template import RenderError, TemplateError
@@ -39,6 +40,17 @@ class Lease(Protocol):
     """A hold on running upstreams; portico.upstream.pool gives one."""
 
     def release(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Leases:
+    """Several holds as one."""
+
+    held: tuple[Lease, ...]
+
+    def release(self) -> None:
+        for lease in self.held:
+            lease.release()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +143,14 @@ class Reloader:
         if self._lease is None:
             return None
         specs = [endpoint.upstream for endpoint in snapshot.endpoints.values() if endpoint.upstream is not None]
-        return self._lease(dict.fromkeys(specs))
+        leases: list[Lease] = []
+        for spec in dict.fromkeys(specs):
+            try:
+                leases.append(self._lease([spec]))
+            except NetError as error:
+                # Its endpoint says so to whoever calls; no other endpoint notices.
+                log.error("%s: the server %s cannot be called: %s", spec.document, spec.name, error.message)
+        return Leases(tuple(leases))
 
     async def _revision(self) -> str:
         return f"{await self._source.revision()}/{await self._secrets.revision()}"

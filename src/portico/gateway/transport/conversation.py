@@ -52,7 +52,7 @@ class Conversations:
     clock: Callable[[], float]
     next_id: Callable[[], str]
     tracer: Tracer | None = None
-    relay: Relay = field(default_factory=lambda: Relay({}))
+    relay: Relay = field(default_factory=lambda: Relay(lambda spec: None))
     admission: Admission = field(default_factory=lambda: Admission(CallLimits()))
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
