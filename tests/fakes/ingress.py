@@ -6,6 +6,7 @@ from typing import Any
 from portico.gateway.exchange import Headers, Reply, Request, text_reply
 from portico.gateway.ingress.heads import HeadLimits
 from portico.gateway.ingress.http1 import Connection
+from portico.gateway.ingress.known_heads import KnownHeads
 from portico.gateway.ingress.leaving import Guest
 from portico.gateway.ingress.listener import Patience
 
@@ -55,7 +56,7 @@ class FakeHome:
     """The listener, the handler and whom it believes in one. A request to a path that ends in `/wait` is answered when
     the test lets it; every answer says its number and its path."""
 
-    def __init__(self, max_body: int = 1000, heads: HeadLimits | None = None) -> None:
+    def __init__(self, max_body: int = 1000, heads: HeadLimits | None = None, known_heads: int = 512) -> None:
         self.handler = self.callers = self
         self.max_body = max_body
         self.heads = heads or HeadLimits()
@@ -63,6 +64,8 @@ class FakeHome:
         self.scheme = "http"
         self.now = 0.0
         self.date = b"date: now\r\n"
+        self.json_head = b"HTTP/1.1 200 OK\r\ndate: now\r\ncontent-type: application/json\r\n"
+        self.known = KnownHeads(known_heads)
         self.in_flight = 0
         self.draining = False
         self.seen: list[Request] = []

@@ -40,6 +40,7 @@ from portico.gateway.session.memory import Sessions
 from portico.gateway.transport.conversation import Conversations
 from portico.gateway.transport.event_stream import OpenStreams
 from portico.gateway.transport.legacy_sse import LegacySse
+from portico.gateway.transport.shortcut import Shortcut
 from portico.gateway.transport.streamable import StreamableHttp
 from portico.net.egress import Egress
 from portico.net.http_client import HttpClient
@@ -144,6 +145,7 @@ class Worker:
             observer,
             shared.next_id,
             settings.public_url.rstrip("/") or None,
+            Shortcut(shared),
         )
         self._certificate = load_certificate(settings)
         tls = self._certificate.context if self._certificate is not None else None
@@ -199,7 +201,13 @@ class Worker:
             handler = PeerHandler(self.entry.handle, {name: self._question(name) for name in self._questions()})
             listeners.append(
                 Listener(
-                    handler, PeerCallers(), self.settings.limit_body, Patience(), heads=limits.peer_heads(self.settings)
+                    handler,
+                    PeerCallers(),
+                    self.settings.limit_body,
+                    Patience(),
+                    heads=limits.peer_heads(self.settings),
+                    # Who a peer speaks for stands in its headers, and comes off them.
+                    known_heads=0,
                 )
             )
             sockets.append(listen_unix(self._place.peers / f"{self.name}.sock"))

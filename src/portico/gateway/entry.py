@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from portico.gateway.exchange import JSON, Reply, Request, text_reply
 from portico.gateway.origin import HostRules, cors_headers, preflight
@@ -11,6 +12,7 @@ from portico.gateway.routing.endpoint import Endpoint
 from portico.gateway.routing.table import Door, Route
 from portico.gateway.runtime.live import Live
 from portico.gateway.transport.legacy_sse import LegacySse
+from portico.gateway.transport.shortcut import Shortcut
 from portico.gateway.transport.streamable import StreamableHttp
 from portico.observe.calls import CallObserver
 
@@ -27,6 +29,7 @@ class Entry:
         observer: CallObserver,
         next_id: Callable[[], str],
         public_url: str | None,
+        shortcut: Shortcut | None = None,
     ) -> None:
         self._live = live
         self._hosts = hosts
@@ -35,10 +38,25 @@ class Entry:
         self._observer = observer
         self._next_id = next_id
         self._public_url = public_url
+        self._shortcut = shortcut
         self.draining = False
 
-    async def handle(self, request: Request) -> Reply:
-        """Answer any request. What is refused before it becomes a call is logged here, with an id of its own."""
+    def handle(self, request: Request) -> Coroutine[Any, Any, Reply]:
+        """The reply to any request, to be awaited."""
+        known, shortcut = request.known, self._shortcut
+        if known is None or shortcut is None:
+            return self._handle(request)
+        lane, snapshot = known.lane, self._live.current
+        if lane is None or lane.snapshot is not snapshot:
+            may_ask = self._hosts.allows_host(request.host) and b"origin" not in request.headers
+            route = snapshot.table.get(request.path) if may_ask else None
+            lane = known.lane = shortcut.lane(request, snapshot, route)
+        if lane.endpoint is None:
+            return self._handle(request)
+        return shortcut.call(request, lane, lane.endpoint, self._handle)
+
+    async def _handle(self, request: Request) -> Reply:
+        """What is refused before it becomes a call is logged here, with an id of its own."""
         route = self._live.current.table.get(request.path)
         answer = self._admit(request, route)
         reply = answer if isinstance(answer, Reply) else await answer

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 Headers = dict[bytes, bytes]
+
+
+def _nothing() -> None:
+    """There is nothing to cancel."""
+
+
+class Known(Protocol):
+    """A head that came before. In `lane` a handler keeps what it found out about requests that begin with it."""
+
+    lane: Any
 
 
 class Request:
@@ -13,7 +23,8 @@ class Request:
 
     `address` is the client's, behind trusted proxies resolved. `handed_over` marks a request that another worker
     passed on, which must not be passed on again. `cancel` makes the handler's current wait raise CancelledError;
-    `on_disconnect`, where the handler sets it, is called when the client is gone before the reply.
+    `on_disconnect`, where the handler sets it, is called when the client is gone before the reply. `known` is there
+    when the same head came before; then the headers may be another request's too and must not be changed.
     """
 
     __slots__ = (
@@ -23,6 +34,7 @@ class Request:
         "handed_over",
         "headers",
         "host",
+        "known",
         "method",
         "on_disconnect",
         "path",
@@ -37,11 +49,10 @@ class Request:
         query: bytes,
         headers: Headers,
         body: bytes,
-        *,
         address: str = "",
         scheme: str = "http",
         handed_over: bool = False,
-        cancel: Callable[[], object] = lambda: None,
+        known: Known | None = None,
     ) -> None:
         self.method = method
         self.path = path
@@ -51,7 +62,8 @@ class Request:
         self.address = address
         self.scheme = scheme
         self.handed_over = handed_over
-        self.cancel = cancel
+        self.known = known
+        self.cancel: Callable[[], object] = _nothing
         self.on_disconnect: Callable[[], object] | None = None
         self.host = headers.get(b"host", b"")
 
@@ -101,6 +113,7 @@ class Reply:
 
 
 JSON = (b"content-type", b"application/json")
+JSON_ONLY = (JSON,)
 EVENTS = (
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-cache, no-transform"),

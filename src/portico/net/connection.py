@@ -17,6 +17,7 @@ from portico.net.errors import Malformed, NetError, TimedOut, Unreachable
 from portico.net.limits import ClientLimits
 from portico.net.response import Response
 from portico.net.streaming import StreamingResponse
+from portico.net.waiting import Waiting
 
 _HEADER_BYTES_AT_LEAST = 4  # "a:\r\n"
 _H = ord("H")
@@ -41,11 +42,11 @@ class Connection(asyncio.Protocol):
         "_answer",
         "_clock",
         "_complete",
-        "_create_future",
         "_feed",
         "_future",
         "_keep",
         "_limits",
+        "_loop",
         "_owner",
         "_parser",
         "_patience",
@@ -69,11 +70,11 @@ class Connection(asyncio.Protocol):
         self.deadline = 0.0
         self._owner = owner
         self._limits = owner.limits
-        self._create_future = loop.create_future
+        self._loop = loop
         # A head this short cannot break either limit, so it need not be measured.
         self._short_head = min(owner.limits.head, owner.limits.headers * _HEADER_BYTES_AT_LEAST)
         self._transport: Any = None
-        self._future: asyncio.Future[Any] | None = None  # Not None exactly while a request is under way.
+        self._future: Waiting | None = None  # Not None exactly while a request is under way.
         self._answer: Answer | None = None  # Not None exactly while an answer is on the long way.
         self._status = 0
         self._streams = False  # Whether an answer that does not arrive whole in one read is handed over at its head.
@@ -197,7 +198,7 @@ class Connection(asyncio.Protocol):
             return
         self._release()
         if not future.done():
-            future.set_result(Response(self._status, head, folded, body))
+            future.answer(Response(self._status, head, folded, body))
 
     def eof_received(self) -> None:
         if self._future is not None and self._answer is not None and self._answer.ends_with_connection:
@@ -231,7 +232,7 @@ class Connection(asyncio.Protocol):
         self._feed = self._parser.feed_data
 
     def _write(self, data: bytes | list[bytes], deadline: float, first_byte: float | None) -> "asyncio.Future[Any]":
-        self._future = future = self._create_future()
+        self._future = future = Waiting(self._loop)
         self.deadline = deadline
         self._patience = self._limits.first_byte if first_byte is None else first_byte
         self._clock = 0.0
@@ -283,7 +284,7 @@ class Connection(asyncio.Protocol):
         self._answer = None
         self._release()
         if response is not None and future is not None and not future.done():
-            future.set_result(response)
+            future.answer(response)
 
     def _release(self) -> None:
         """The answer is complete: serve the next request, if the peer allows it and has taken all of this one."""

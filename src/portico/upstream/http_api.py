@@ -12,7 +12,7 @@ from portico.net.origin import Origin
 from portico.observe.tracing import CallTrace
 from portico.template import RenderError
 from portico.upstream.http_answer import Response, Shaped, compile_answer, failure
-from portico.upstream.http_request import compile_request, reads_of_request
+from portico.upstream.http_request import RenderedRequest, compile_request, reads_of_request
 from portico.upstream.traced import CONTEXT_HEADERS, Traced
 from portico.wire import errors
 from portico.wire.errors import RpcError
@@ -35,12 +35,13 @@ class Client(Protocol):
 class HttpTool:
     """Compiled when a document is loaded; raises TemplateError for a tool that could never be called."""
 
-    __slots__ = ("_answer", "_client", "_request", "_tells", "name", "request_reads")
+    __slots__ = ("_answer", "_client", "_request", "_tells", "name", "render", "request_reads")
 
     def __init__(self, tool: Tool, values: Mapping[str, Any], secrets: Mapping[str, str], client: Client) -> None:
         self.name = tool.name
         self._client = client
         self._request = compile_request(tool, values, secrets)
+        self.render = self._request.render
         self._answer = compile_answer(tool, values)
         self._tells = CONTEXT_HEADERS.isdisjoint(_written(tool))
         self.request_reads = reads_of_request(self._request.reads | self._answer.reads)
@@ -57,13 +58,18 @@ class HttpTool:
 
         Needs no task and no running loop: it may be stepped until it has to wait.
         """
-        plan = self._request
         scope = {"args": arguments, "request": request, "session": {"id": session}}
         try:
-            rendered = plan.render(scope)
+            rendered = self.render(scope)
         except RenderError as error:
             return failure(f"The request to the upstream could not be written: {error.message}.")
-        client = self._client
+        return await self.answer(rendered, scope, deadline, trace)
+
+    async def answer(
+        self, rendered: RenderedRequest, scope: dict[str, Any], deadline: float, trace: CallTrace | None = None
+    ) -> Shaped:
+        """What the upstream says to a request that `render` made of the same scope."""
+        plan, client = self._request, self._client
         if trace is not None:
             client = Traced(client, trace, plan.method, rendered.target, self._tells)
         started = monotonic()

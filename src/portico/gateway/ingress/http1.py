@@ -17,9 +17,11 @@ from typing import Any, Protocol
 
 import httptools
 
-from portico.gateway.exchange import Headers, Reply, Request, Stream, text_reply
+from portico.gateway.exchange import JSON_ONLY, Headers, Reply, Request, Stream, text_reply
 from portico.gateway.ingress.heads import BadHead, HeadLimits, framing, join_header, names_host
+from portico.gateway.ingress.known_heads import KnownHead, KnownHeads
 from portico.gateway.ingress.leaving import Guest, Leaving
+from portico.net.waiting import Waiting
 
 log = logging.getLogger("portico.ingress")
 
@@ -33,7 +35,7 @@ _CONTEXT = contextvars.Context()
 
 
 class Handler(Protocol):
-    async def handle(self, request: Request) -> Reply: ...
+    def handle(self, request: Request) -> Coroutine[Any, Any, Reply]: ...
 
 
 class Callers(Protocol):
@@ -52,6 +54,9 @@ class Home(Protocol):
     scheme: str
     now: float
     date: bytes
+    json_head: bytes
+    """What a whole JSON answer begins with, up to its length."""
+    known: KnownHeads
     in_flight: int
     draining: bool
 
@@ -96,6 +101,7 @@ class Connection(asyncio.Protocol):
         "_in_head",
         "_is_advancing",
         "_keep",
+        "_learning",
         "_offers",
         "_parser",
         "_paused",
@@ -122,6 +128,7 @@ class Connection(asyncio.Protocol):
         self._chunked = True
         self._paused = False
         self._is_advancing = False
+        self._learning: bytes | None = None
         self._resuming = False
         self._segment = 0
         self._body_until = _FOREVER
@@ -152,7 +159,14 @@ class Connection(asyncio.Protocol):
         self._segment = len(data)
         if self._in_head:
             if self._head_size == 0 and self._is_quiet():
-                self.expires = self._home.now + self._home.limits.head
+                home = self._home
+                if not self._queue and len(data) <= home.max_body:
+                    found = home.known.find(data)
+                    if found is not None:
+                        self._take(*found)
+                        return
+                    self._learning = data
+                self.expires = home.now + home.limits.head
             self._head_size += len(data)
         else:
             self._framed += len(data)
@@ -320,6 +334,10 @@ class Connection(asyncio.Protocol):
             self._bad = self._bad or BadHead(400, "Only HTTP/1.1 and HTTP/1.0 are spoken here.")
         item: Request | BadHead = self._bad if self._bad is not None else self._request()
         chunked = version == "1.1"
+        if self._learning is not None:
+            if keep and chunked and isinstance(item, Request):
+                item.known = self._home.known.learn(self._learning, item)
+            self._learning = None
         self._begin()
         if not self._paused:
             self.expires = _FOREVER
@@ -333,6 +351,17 @@ class Connection(asyncio.Protocol):
         if len(self._queue) >= MOST_PIPELINED:
             self._transport.pause_reading()
 
+    def _take(self, known: KnownHead, length: bytes, body: bytes) -> None:
+        """A whole request with a head that the parser knows: what on_message_complete would make of it."""
+        home, headers = self._home, known.headers
+        if headers[b"content-length"] != length:
+            headers = {**headers, b"content-length": length}
+        address, scheme, handed_over = home.callers.client(self._address, home.scheme, headers)
+        self.expires = _FOREVER
+        self._chunked = True
+        request = Request(known.method, known.path, known.query, headers, body, address, scheme, handed_over, known)
+        self._start(request, True)
+
     def _request(self) -> Request:
         url = self._url
         if url[:1] != b"/":
@@ -344,7 +373,7 @@ class Connection(asyncio.Protocol):
         address, scheme, handed_over = home.callers.client(self._address, home.scheme, headers)
         body = self._body if isinstance(self._body, bytes) else b"".join(self._body)
         method = self._parser.get_method().decode("ascii")
-        return Request(method, path, query, headers, body, address=address, scheme=scheme, handed_over=handed_over)
+        return Request(method, path, query, headers, body, address, scheme, handed_over)
 
     # Handling -------------------------------------------------------------------------------------------------------
 
@@ -397,6 +426,9 @@ class Connection(asyncio.Protocol):
 
     def _send(self, reply: Reply, head_only: bool) -> None:
         body = reply.body
+        if reply.headers is JSON_ONLY and reply.status == 200 and self._keep and not head_only:
+            self._write(b"%bcontent-length: %d\r\n\r\n%b" % (self._home.json_head, len(body), body))
+            return
         parts = [_STATUS.get(reply.status) or _STATUS[500], self._home.date]
         for name, value in reply.headers:
             parts += (name, b": ", value, b"\r\n")
@@ -545,11 +577,15 @@ class Step:
         # This is how a task tells a future that it is being awaited properly.
         future._asyncio_future_blocking = False
         self._waiting = future
-        future.add_done_callback(self.run, context=_CONTEXT)
+        if type(future) is Waiting and future.resume is None:
+            future.resume = self.run
+        else:
+            future.add_done_callback(self.run, context=_CONTEXT)
 
     def cancel(self) -> None:
         """Make the current wait raise CancelledError."""
-        if self._waiting is None or not self._waiting.cancel():
+        waiting = self._waiting
+        if waiting is None or not waiting.cancel():
             self._cancelling = True
 
     def disconnected(self) -> None:

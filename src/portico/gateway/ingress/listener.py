@@ -12,6 +12,7 @@ from time import monotonic
 
 from portico.gateway.ingress.heads import HeadLimits
 from portico.gateway.ingress.http1 import Callers, Connection, Handler
+from portico.gateway.ingress.known_heads import KnownHeads
 from portico.gateway.ingress.leaving import Guest
 
 SWEEP = 0.5
@@ -46,6 +47,7 @@ class Listener:
         *,
         heads: HeadLimits = _HEADS,
         most: int = 20_000,
+        known_heads: int = 512,
     ) -> None:
         self.handler = handler
         self.callers = callers
@@ -57,7 +59,8 @@ class Listener:
         self.in_flight = 0
         self.draining = False
         self.now = monotonic()
-        self.date = _date()
+        self._tell_time()
+        self.known = KnownHeads(known_heads)
         self._tls = tls
         self._connections: set[Guest] = set()
         self._server: asyncio.Server | None = None
@@ -111,10 +114,14 @@ class Listener:
         if self._empty is not None and not self._connections:
             self._empty.set()
 
+    def _tell_time(self) -> None:
+        self.date = _date()
+        self.json_head = b"HTTP/1.1 200 OK\r\n%bcontent-type: application/json\r\n" % self.date
+
     def _sweep(self) -> None:
         """One clock for all connections: what has run out of patience is told so."""
         self.now = now = monotonic()
-        self.date = _date()
+        self._tell_time()
         for connection in [each for each in self._connections if each.expires <= now]:
             connection.expire()
         self._sweeper = asyncio.get_running_loop().call_later(SWEEP, self._sweep)

@@ -52,6 +52,7 @@ class Call:
         "read_client",
         "session",
         "started",
+        "stop",
         "tail",
         "trace",
         "tracer",
@@ -92,8 +93,15 @@ class Call:
         self.tail = b""
         self.notify: Callable[[bytes], None] | None = None
         self.cancelled = False
+        self.stop: Callable[[], object] | None = None
         self.tracer: Tracer | None = None
         self.trace: Any | None = None
+
+    def cancel(self) -> None:
+        """The client wants no answer any more. `stop` makes what the call waits for raise CancelledError."""
+        self.cancelled = True
+        if self.stop is not None:
+            self.stop()
 
     @property
     def progress_token(self) -> int | str | None:

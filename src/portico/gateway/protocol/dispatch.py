@@ -102,18 +102,27 @@ async def dispatch(call: Call, method: Method) -> Answer:
     assert method.handle is not None
     try:
         members = await method.handle(call)
-    except RpcError as error:
-        return failure(call, error)
-    except CancelledError:
-        if not call.cancelled:
-            raise
-        return failure(call, RpcError(errors.CANCELLED, "The call was cancelled by the client."), "cancelled")
+    except (RpcError, CancelledError) as error:
+        return ended(call, error)
     except Exception:
         log.exception("call %s: %s failed", call.call_id, call.method)
-        return failure(call, RpcError(errors.INTERNAL_ERROR, "Internal error; the gateway's log has the call's id."))
+        return broken(call)
     if isinstance(members, Answer):
         return members
     return Answer(encode_answer(call, members), 200, call.asked or "ok")
+
+
+def ended(call: Call, error: RpcError | CancelledError) -> Answer:
+    """The answer to a call that ended before its time. A cancellation that is not the client's is raised again."""
+    if isinstance(error, RpcError):
+        return failure(call, error)
+    if not call.cancelled:
+        raise error
+    return failure(call, RpcError(errors.CANCELLED, "The call was cancelled by the client."), "cancelled")
+
+
+def broken(call: Call) -> Answer:
+    return failure(call, RpcError(errors.INTERNAL_ERROR, "Internal error; the gateway's log has the call's id."))
 
 
 def failure(call: Call, error: RpcError, outcome: str | None = None) -> Answer:

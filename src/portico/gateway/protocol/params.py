@@ -80,6 +80,24 @@ _decoder = msgspec.json.Decoder(Params)
 NOTHING = Params()
 
 
+class PlainCall(msgspec.Struct, forbid_unknown_fields=True):
+    """The params of `tools/call` as far as the short way understands them (see transport/shortcut.py)."""
+
+    name: str
+    arguments: dict[str, Any] | Unset | None = UNSET
+    meta: Meta | Unset = msgspec.field(default=UNSET, name="_meta")
+
+
+_plain_decoder = msgspec.json.Decoder(PlainCall)
+
+
+def decode_plain_call(raw: bytes) -> PlainCall | None:
+    try:
+        return _plain_decoder.decode(raw)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None
+
+
 class _MetaOnly(msgspec.Struct):
     meta: Meta | Unset = msgspec.field(default=UNSET, name="_meta")
 

@@ -47,7 +47,7 @@ async def call_tool(call: Call) -> bytes:
         arguments = entry.fill(arguments)
     if not entry.is_valid(arguments):
         return _refuse(call, entry, arguments)
-    return _result(call, await call_target(call, entry, arguments))
+    return result_members(call, await call_target(call, entry, arguments))
 
 
 def call_target(call: Call, entry: ToolEntry, arguments: dict[str, Any]) -> Awaitable[Shaped]:
@@ -102,7 +102,7 @@ def _refuse(call: Call, entry: ToolEntry, arguments: dict[str, Any]) -> bytes:
     return members({"content": [{"type": "text", "text": text}], "isError": True})
 
 
-def _result(call: Call, shaped: Shaped) -> bytes:
+def result_members(call: Call, shaped: Shaped) -> bytes:
     note(call, shaped)
     error = b"true" if shaped.is_error else b"false"
     structured = shaped.structured

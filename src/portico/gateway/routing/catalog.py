@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from portico.upstream.http_api import HttpTool
 from portico.wire import errors
 from portico.wire.errors import RpcError
 
@@ -71,6 +72,8 @@ class ToolEntry:
     fill: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     mirrors: tuple[HeaderMirror, ...] = ()
     requires: Mapping[str, Any] = field(default_factory=dict)
+    plain: HttpTool | None = None
+    """The target once more, where a call needs nothing of the client but its arguments (see transport/shortcut.py)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,9 +181,11 @@ def _same(key: str, entries: Sequence[Any], size: int) -> Listing:
 
 def _tool_entry(tool: Tool, values: Mapping[str, Any], secrets: Mapping[str, str], client: Any) -> ToolEntry:
     arguments = compile_arguments(input_schema(tool))
+    target = HttpTool(tool, values, secrets, client)
     return ToolEntry(
         name=tool.name,
-        target=HttpTool(tool, values, secrets, client),
+        target=target,
+        plain=None if arguments.mirrors or tool.requires or target.request_reads else target,
         is_valid=arguments.is_valid,
         explain=arguments.explain,
         coerce=arguments.coerce,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from portico.gateway.exchange import EVENTS, JSON, Reply, Request, text_reply
+from portico.gateway.exchange import EVENTS, JSON, JSON_ONLY, Reply, Request, text_reply
 from portico.gateway.protocol.admission import Admission, CallLimits
 from portico.gateway.protocol.call import Call, Tracer
 from portico.gateway.protocol.dispatch import Answer, Method, dispatch, find_method
@@ -22,8 +22,6 @@ from portico.gateway.transport.event_stream import OpenStreams, TooManyStreams
 from portico.gateway.transport.media import media_of
 from portico.wire.errors import RpcError
 from portico.wire.jsonrpc import Id, encode_error
-
-_JSON_ONLY = (JSON,)
 
 
 class Peers(Protocol):
@@ -124,7 +122,7 @@ def overloaded(text: str, retry_after: int = 5) -> Reply:
 
 def alone(answer: Answer) -> Reply:
     """A reply that is this answer and nothing else."""
-    headers = (JSON, (b"retry-after", b"%d" % answer.retry_after)) if answer.retry_after else _JSON_ONLY
+    headers = (JSON, (b"retry-after", b"%d" % answer.retry_after)) if answer.retry_after else JSON_ONLY
     return Reply(answer.status, answer.body, headers)
 
 

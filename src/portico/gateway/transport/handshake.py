@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from portico.gateway.exchange import EVENTS, JSON, Reply, Request, text_reply
+from portico.gateway.exchange import EVENTS, JSON_ONLY, Reply, Request, text_reply
 from portico.gateway.protocol.call import Call
 from portico.gateway.protocol.dispatch import METHODS, Answer, Method, failure, notice, open_call
 from portico.gateway.routing.endpoint import Endpoint
@@ -30,7 +30,6 @@ from portico.wire.errors import RpcError
 from portico.wire.jsonrpc import Message, decode, decode_batch
 
 RETRY_MS = 1_000
-_JSON_ONLY = (JSON,)
 _ACCEPTED = Reply(202)
 
 
@@ -191,7 +190,7 @@ class Handshake:
             *(self._batch_member(member, request, endpoint, principal, session) for member in members)
         )
         bodies = [answer.body for answer in answers if answer is not None]
-        return Reply(200, b"[" + b",".join(bodies) + b"]", _JSON_ONLY) if bodies else _ACCEPTED
+        return Reply(200, b"[" + b",".join(bodies) + b"]", JSON_ONLY) if bodies else _ACCEPTED
 
     async def _batch_member(
         self, raw: bytes, request: Request, endpoint: Endpoint, principal: str | None, session: Session

@@ -1,0 +1,163 @@
+"""The short way of the most frequent request: `tools/call` of a REST tool, with nothing unusual about it.
+
+One coroutine does what Entry, StreamableHttp, Stateless or Handshake, dispatch and call_tool do between them. It can,
+because a client says the same in the head of each of its requests, so that what follows from the head is found out once
+(`Lane`). It refuses nothing: whatever is not plain goes the general way from its beginning, before anything has
+happened. LATER of LATER µs a call are saved by it (docs/performance.md); Entry without it behaves alike.
+"""
+
+from __future__ import annotations
+
+import logging
+from asyncio import CancelledError
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from portico.gateway.exchange import JSON_ONLY, Reply, Request
+from portico.gateway.protocol.answer import encode_answer
+from portico.gateway.protocol.call import Call
+from portico.gateway.protocol.dispatch import broken, ended
+from portico.gateway.protocol.params import UNSET, PlainCall, decode_plain_call
+from portico.gateway.protocol.tools import result_members
+from portico.gateway.routing.endpoint import Endpoint
+from portico.gateway.routing.table import Door, Route
+from portico.gateway.runtime.snapshot import Snapshot
+from portico.gateway.session.session import Session
+from portico.gateway.transport.conversation import Conversations, alone, session_header, version_header
+from portico.gateway.transport.media import media_of
+from portico.template import RenderError
+from portico.wire import versions
+from portico.wire.errors import RpcError
+from portico.wire.headers import decode_value
+from portico.wire.jsonrpc import Id, plain_call
+
+General = Callable[[Request], Coroutine[Any, Any, Reply]]
+log = logging.getLogger("portico.call")
+_NOTHING: dict[str, Any] = {}
+
+
+class Lane:
+    """What the head of a request settles, as long as `snapshot` is served. `endpoint` is None where it rules the short
+    way out. A modern head names the tool, a legacy one the session."""
+
+    __slots__ = ("endpoint", "name", "session", "snapshot", "version")
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self.endpoint: Endpoint | None = None
+        self.version = ""
+        self.name: str | None = None
+        self.session: str | None = None
+
+
+class Shortcut:
+    def __init__(self, shared: Conversations) -> None:
+        self._shared = shared
+
+    def lane(self, request: Request, snapshot: Snapshot, route: Route | None) -> Lane:
+        """For a request that may ask: its Host is ours, and it comes from no web page."""
+        lane = Lane(snapshot)
+        if route is None or route.door is not Door.MCP or request.method != "POST":
+            return lane
+        media, endpoint, version = media_of(request), route.endpoint, version_header(request)
+        # Whether a call is traced depends on more than its head.
+        if media.refusal is None and media.json and endpoint.upstream is None and self._shared.tracer is None:
+            if version is not None and versions.header_is_modern(version):
+                _settle_modern(lane, endpoint, request, version.decode("latin-1"))
+            else:
+                _settle_legacy(lane, endpoint, request, version)
+        return lane
+
+    async def call(self, request: Request, lane: Lane, endpoint: Endpoint, general: General) -> Reply:
+        """The reply; by the general way where the request is not plain after all."""
+        plain = _plain(request.body, lane)
+        if plain is None:
+            return await general(request)
+        shared, (identifier, params), version, session = self._shared, plain, lane.version, None
+        if lane.session is not None:
+            session = _plain_session(shared, endpoint, lane.session, identifier)
+            if session is None:
+                return await general(request)
+            version = session.version
+        entry = endpoint.catalog.tools.get(params.name)
+        if entry is None or entry.plain is None:
+            return await general(request)
+        arguments = params.arguments or {}
+        if entry.fill is not None:
+            arguments = entry.fill(arguments)
+        if not entry.is_valid(arguments):
+            return await general(request)
+        target = entry.plain
+        scope = {"args": arguments, "request": _NOTHING, "session": {"id": lane.session}}
+        call = Call(
+            endpoint, "", shared.clock(), session is None, version, None, request.address, _reads_nothing, session
+        )
+        try:
+            rendered = target.render(scope)
+            shared.admission.enter(call)
+        except (RenderError, RpcError):
+            return await general(request)
+        call.call_id = shared.next_id()
+        call.identifier, call.method, call.name = identifier, "tools/call", entry.name
+        call.stop = request.cancel
+        if session is not None:
+            session.calls[identifier] = call.cancel
+        else:
+            request.on_disconnect = call.cancel
+        try:
+            shaped = await target.answer(rendered, scope, call.deadline)
+            body = encode_answer(call, result_members(call, shaped))
+        except (RpcError, CancelledError) as error:
+            return alone(shared.finish(call, ended(call, error)))
+        except Exception:
+            log.exception("call %s: %s failed", call.call_id, call.method)
+            return alone(shared.finish(call, broken(call)))
+        finally:
+            shared.admission.leave(call)
+            if session is not None:
+                session.calls.pop(identifier, None)
+        shared.observer.finished(call, call.asked, 200, shared.clock())
+        return Reply(200, body, JSON_ONLY)
+
+
+def _plain(body: bytes, lane: Lane) -> tuple[Id, PlainCall] | None:
+    """Id and params of a call that wants nothing but its answer, and says what its head says."""
+    raw = plain_call(body)
+    params = decode_plain_call(raw[1]) if raw is not None else None
+    if raw is None or params is None:
+        return None
+    meta = params.meta
+    if meta is not UNSET and (meta.progress_token is not UNSET or meta.log_level is not UNSET):
+        return None
+    if lane.session is None and (
+        meta is UNSET or meta.version != lane.version or meta.capabilities is UNSET or params.name != lane.name
+    ):
+        return None
+    return raw[0], params
+
+
+def _settle_modern(lane: Lane, endpoint: Endpoint, request: Request, version: str) -> None:
+    headers = request.headers
+    name = decode_value(headers.get(b"mcp-name", b""))
+    if name and version in endpoint.offered and headers.get(b"mcp-method") == b"tools/call":
+        lane.endpoint, lane.version, lane.name = endpoint, version, name
+
+
+def _settle_legacy(lane: Lane, endpoint: Endpoint, request: Request, version: bytes | None) -> None:
+    session = session_header(request)
+    # As handshake._require_offered has it.
+    if session and (version is None or version.decode("latin-1") >= endpoint.oldest):
+        lane.endpoint, lane.session = endpoint, session
+
+
+def _plain_session(shared: Conversations, endpoint: Endpoint, known: str, identifier: int | str) -> Session | None:
+    """The session, if it is this worker's, wants to be told nothing and can take one more call of that id."""
+    session = shared.sessions.find(known, endpoint.prefix, None)
+    if session is None or session.via_sse or session.level is not None:
+        return None
+    calls = session.calls
+    return None if identifier in calls or len(calls) >= session.MOST_CALLS else session
+
+
+def _reads_nothing(kind: str, name: str) -> str | None:
+    return None
