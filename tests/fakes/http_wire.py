@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,8 +115,15 @@ class Wire:
         self._taken = 0
 
     @classmethod
-    async def connect(cls, port: int) -> "Wire":
-        return cls(*await asyncio.open_connection("127.0.0.1", port, limit=1 << 24))
+    async def connect(cls, port: int, *, receive: int | None = None) -> "Wire":
+        """`receive` makes the kernel's buffer small, so that a client that does not read is soon noticed."""
+        if receive is None:
+            return cls(*await asyncio.open_connection("127.0.0.1", port, limit=1 << 24))
+        opened = socket.socket()
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
+        opened.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(opened, ("127.0.0.1", port))
+        return cls(*await asyncio.open_connection(sock=opened, limit=receive))
 
     async def send(self, data: bytes) -> None:
         self._writer.write(data)

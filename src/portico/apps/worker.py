@@ -324,6 +324,8 @@ class Worker:
             ],
             "sessions": len(self.sessions),
             "streams": len(self.streams),
+            "calls": self._shared.admission.calls,
+            "services": {origin.name: asdict(figures) for origin, figures in self.client.figures()},
         }
 
     def _spawn(self, work: Any) -> None:

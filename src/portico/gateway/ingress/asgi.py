@@ -105,17 +105,15 @@ async def _read(headers: Headers, receive: Receive, most: int) -> bytes:
     body = event.get("body", b"")
     if event["type"] == "http.disconnect":
         raise ClientGone
-    if not event.get("more_body"):
-        return body
     parts, size = [body], len(body)
-    while event.get("more_body"):
+    while event.get("more_body") and size <= most:
         event = await receive()
         if event["type"] == "http.disconnect":
             raise ClientGone
         parts.append(event.get("body", b""))
         size += len(parts[-1])
-        if size > most:
-            raise BadHead(413, f"The body is larger than {most} bytes.")
+    if size > most:
+        raise BadHead(413, f"The body is larger than {most} bytes.")
     return b"".join(parts)
 
 

@@ -207,6 +207,7 @@ class Handshake:
             if method.opens_session:
                 raise RpcError(errors.INVALID_REQUEST, "initialize cannot be part of a batch.")
             _admit(call, session)
+            shared.admission.enter(call)
         except RpcError as error:
             return shared.finish(call, failure(call, error))
         task = asyncio.current_task()
