@@ -122,7 +122,10 @@ class Relay:
 
     async def _conversation(self, call: Call, spec: McpSpec) -> Conversation:
         if call.modern:
-            return await (await self._speaking(spec, "modern")).modern()
+            conversation = await (await self._speaking(spec, "modern")).modern()
+            if call.version not in versions.MODERN:
+                raise _unsupported(spec, _supported(conversation.greeting), call.version)
+            return conversation
         if call.session is None or call.session.upstream is None:
             raise RpcError(errors.INVALID_REQUEST, "Send initialize first.")
         return call.session.upstream
@@ -136,13 +139,9 @@ class Relay:
             )
         if await upstream.speaks(era, hello):
             return upstream
-        offered = list(reversed(versions.LEGACY)) if era == "modern" else list(versions.MODERN)
-        raise RpcError(
-            errors.UNSUPPORTED_VERSION,
-            f"The server behind this endpoint, {spec.name}, speaks {', '.join(offered)} only.",
-            {"supported": offered, "requested": versions.MODERN[0] if era == "modern" else versions.LATEST_LEGACY},
-            status=400,
-        )
+        if era == "modern":
+            raise _unsupported(spec, list(reversed(versions.LEGACY)), versions.MODERN[0])
+        raise _unsupported(spec, list(versions.MODERN), versions.LATEST_LEGACY)
 
     def _hear(self, call: Call, heard: Heard) -> None:
         """Something about one call, ahead of its answer."""
@@ -164,6 +163,23 @@ class Relay:
         elif not heard.claimed:
             heard.claimed = True
             session.standing.send(session.ask(heard.method, heard.params, heard.answer, ""))
+
+
+def _unsupported(spec: McpSpec, offered: list[str], requested: str) -> RpcError:
+    return RpcError(
+        errors.UNSUPPORTED_VERSION,
+        f"The server behind this endpoint, {spec.name}, speaks {', '.join(offered)} only.",
+        {"supported": offered, "requested": requested[:64]},
+        status=400,
+    )
+
+
+def _supported(greeting: bytes) -> list[str]:
+    """What a modern server's greeting says that it speaks."""
+    try:
+        return msgspec.json.decode(greeting, type=_Greeting).supported_versions
+    except msgspec.MsgspecError:
+        return list(versions.MODERN)
 
 
 def _answer(call: Call, member: bytes) -> Answer:
@@ -217,3 +233,4 @@ class _Error(msgspec.Struct):
 
 class _Greeting(msgspec.Struct, rename="camel"):
     protocol_version: str = ""
+    supported_versions: list[str] = []

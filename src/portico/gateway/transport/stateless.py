@@ -116,7 +116,8 @@ def _admit(shared: Conversations, call: Call, message: Message, request: Request
         call.require_modern()
     elif meta.version != call.version:
         check_mirrors(call, request, "version")
-    if call.version not in call.endpoint.offered:
+    # What a relayed endpoint speaks, its upstream says: see relay.py.
+    if call.version not in call.endpoint.offered and call.endpoint.upstream is None:
         call.require_version()
     # Nearly every client sends the plain value; whatever differs is looked at closely.
     if headers.get(b"mcp-method") != call.method.encode():
