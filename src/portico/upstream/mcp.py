@@ -132,7 +132,9 @@ class McpUpstream(Protocol):
     """One server, started, probed, reconnected and ended by itself."""
 
     spec: McpSpec
-    health: Health
+
+    @property
+    def health(self) -> Health: ...
 
     async def eras(self) -> frozenset[Era]:
         """What it speaks, probed once per start and cached. Raises NetError when it cannot be reached."""

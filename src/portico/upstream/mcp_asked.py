@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
-from portico.upstream.mcp import Hear
+from portico.upstream.mcp import Hear, Outcome
 from portico.wire.jsonrpc import Id
 
 PARKED = 600.0
@@ -14,10 +15,22 @@ class Asked:
     """`number` is the id that the upstream knows, `identifier` and `token` are the client's.
 
     The time in which a person is asked for input does not count towards the deadline, up to PARKED seconds at a time.
-    `moved` is told where the deadline moves to.
+    `moved` is told where the deadline moves to. `end` is for channels, where answers come in by themselves.
     """
 
-    __slots__ = ("_asking", "_left", "deadline", "hear", "identifier", "moved", "number", "token", "wants_logs")
+    __slots__ = (
+        "_asking",
+        "_left",
+        "deadline",
+        "end",
+        "hear",
+        "identifier",
+        "listens",
+        "moved",
+        "number",
+        "token",
+        "wants_logs",
+    )
 
     def __init__(self, number: int, identifier: Id, deadline: float, hear: Hear | None) -> None:
         self.number = number
@@ -26,6 +39,8 @@ class Asked:
         self.hear = hear
         self.token: bytes | None = None
         self.wants_logs = True
+        self.listens = False
+        self.end: asyncio.Future[Outcome] | None = None
         self.moved: Callable[[float], None] | None = None
         self._asking = 0
         self._left = 0.0

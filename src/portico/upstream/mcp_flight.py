@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
@@ -10,7 +11,7 @@ T = TypeVar("T")
 
 
 class Flight(Generic[T]):
-    """A caller that gives up leaves the others, and the work, alone."""
+    """A caller that gives up, or is late, leaves the others and the work alone. Callers need not be tasks."""
 
     __slots__ = ("_task",)
 
@@ -21,11 +22,27 @@ class Flight(Generic[T]):
     def is_under_way(self) -> bool:
         return self._task is not None
 
-    async def join(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(work())
-            self._task.add_done_callback(self._landed)
-        return await asyncio.shield(self._task)
+    async def join(
+        self,
+        work: Callable[[], Coroutine[Any, Any, T]],
+        *,
+        deadline: float = math.inf,
+        late: Callable[[], Exception] = TimeoutError,
+    ) -> T:
+        """What the work gives; raises `late()` at the deadline, a point of the loop's clock."""
+        loop = asyncio.get_running_loop()
+        task = self._task
+        if task is None:
+            task = self._task = loop.create_task(work())
+            task.add_done_callback(self._landed)
+        if deadline == math.inf:
+            return await asyncio.shield(task)
+        waiter: asyncio.Future[T] = asyncio.shield(task)
+        timer = loop.call_at(deadline, _fail, waiter, late)
+        try:
+            return await waiter
+        finally:
+            timer.cancel()
 
     def cancel(self) -> None:
         if self._task is not None:
@@ -35,3 +52,8 @@ class Flight(Generic[T]):
         self._task = None
         if not task.cancelled():
             task.exception()  # Retrieved, for there may be no caller left to hear of it.
+
+
+def _fail(waiter: asyncio.Future[Any], late: Callable[[], Exception]) -> None:
+    if not waiter.done():
+        waiter.set_exception(late())

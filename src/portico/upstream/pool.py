@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from typing import Any
 
-from portico.net.errors import NetError, Rejected
+from portico.net.errors import NetError
 from portico.net.http_client import HttpClient
 from portico.upstream.mcp import Health, McpSpec, McpUpstream
 from portico.upstream.mcp_http import HttpUpstream
+from portico.upstream.mcp_sse import sse_upstream
+from portico.upstream.mcp_stdio import stdio_upstream
 
 MOST_WAITED = 30.0
 
@@ -76,6 +79,10 @@ class Pool:
                 self._spawn(_start(upstream))
         return Lease(self, {spec: self._running[spec] for spec in wanted})
 
+    def find(self, spec: McpSpec) -> McpUpstream | None:
+        """The running upstream of a spec; None where its last lease has ended or it could not be made."""
+        return self._running.get(spec)
+
     def give_back(self, specs: Iterable[McpSpec]) -> None:
         for spec in specs:
             self._leases[spec] -= 1
@@ -94,9 +101,11 @@ class Pool:
     def _make(self, spec: McpSpec) -> McpUpstream:
         if spec.kind == "http":
             return HttpUpstream(spec, self._client, self._streams)
-        raise Rejected(f"The upstream {spec.name} is of a kind that is not there: {spec.kind}")
+        if spec.kind == "stdio":
+            return stdio_upstream(spec, self._environment)
+        return sse_upstream(spec, self._client, self._streams)
 
-    def _spawn(self, work) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
