@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,6 +22,14 @@ import httpx
 
 WAIT = 30.0
 PORTICO = [sys.executable, "-m", "portico.cli"]
+
+# What systemd does for a service that has a socket: it is descriptor 3, and the environment says for whom.
+ACTIVATE = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 T = TypeVar("T")
 
@@ -93,6 +102,11 @@ class Gateway(Started):
     admin: str
 
     @property
+    def address(self) -> str:
+        """HOST:PORT of the public listener."""
+        return self.url.partition("://")[2]
+
+    @property
     def messages(self) -> list[str]:
         """What it has logged, as texts."""
         lines = [line for line in self.log.splitlines() if line.startswith("{")]
@@ -136,17 +150,27 @@ def run(
 
 
 @contextmanager
-def started(directory: Path, name: str, arguments: Sequence[str], env: Mapping[str, str] | None) -> Iterator[Started]:
-    """Run a command of Portico until the block ends; a block that fails shows the end of its logs."""
+def started(
+    directory: Path,
+    name: str,
+    arguments: Sequence[str],
+    env: Mapping[str, str] | None,
+    listener: socket.socket | None = None,
+) -> Iterator[Started]:
+    """Run a command of Portico until the block ends; a block that fails shows the end of its logs. A listener is given
+    to it as systemd would."""
+    given = [] if listener is None else [listener.fileno()]
+    activated = [sys.executable, "-c", ACTIVATE, *map(str, given)] if given else []
     out, err = directory / f"{name}.out", directory / f"{name}.err"
     with out.open("wb") as stdout, err.open("wb") as stderr:
         process = subprocess.Popen(
-            [*PORTICO, *arguments],
+            [*activated, *PORTICO, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,
             env=environment(env),
             start_new_session=True,
+            pass_fds=given,
         )
     try:
         yield Started(process, out, err)
@@ -185,11 +209,13 @@ def gateway(
     env: Mapping[str, str] | None = None,
     name: str = "gateway",
     ready: bool = True,
+    listener: socket.socket | None = None,
 ) -> Iterator[Gateway]:
     """A gateway on a directory of documents, ready to answer; with all of its workers where
-    `ready` and the admin listener is open to the test."""
-    command = ["gateway", "--store", f"files:{documents}", "--port", "0", "--admin", admin, "--log", "json", *settings]
-    with started(directory, name, command, env) as found:
+    `ready` and the admin listener is open to the test. It listens on a free port, or on the socket it is given."""
+    port = "0" if listener is None else str(listener.getsockname()[1])
+    command = ["gateway", "--store", f"files:{documents}", "--port", port, "--admin", admin, "--log", "json", *settings]
+    with started(directory, name, command, env, listener) as found:
         match = found.said(r"portico gateway: (https?://[^\s,]+)(?:, admin on (http://[^\s,]+))?")
         running = Gateway(found.process, found.out, found.err, match[1], match[2] or "")
         until(lambda: is_ready(running), "the gateway is ready")
