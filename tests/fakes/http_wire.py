@@ -180,6 +180,10 @@ class Wire:
         self._taken += 1
         return self._parser.events[self._taken - 1]
 
+    @property
+    def comments(self) -> int:
+        return self._parser.comments
+
     async def at_end(self, patience: float = PATIENCE) -> bool:
         """Whether the server closes the connection without another byte."""
         async with asyncio.timeout(patience):

@@ -482,3 +482,16 @@ async def test_an_answer_that_does_not_begin_in_time_is_a_tool_error(limited: Li
         result = (await gateway.modern("tools/call", HOLD)).result
         assert result["isError"] is True
         assert "did not answer within" in result["content"][0]["text"]
+
+
+async def test_idle_streams_are_kept_alive(limited_both_ways: Limited) -> None:
+    async with limited_both_ways() as gateway:
+        client, sse = await gateway.open(), await gateway.open_sse()
+        listening = await gateway.modern_stream("subscriptions/listen", {"notifications": {}})
+        wires = [await client.get_stream(), listening, sse.wire]
+        gateway.worker.streams.keep_alive()
+        gateway.worker.streams.close()
+        for wire in wires:
+            while await wire.event() is not None:
+                pass
+            assert wire.comments == 1
