@@ -13,7 +13,7 @@ from collections.abc import Callable
 import msgspec
 
 from portico.gateway.protocol.call import Call
-from portico.gateway.protocol.dispatch import METHODS, Answer, Method, notice
+from portico.gateway.protocol.dispatch import METHODS, Answer, Method, find_method, notice
 from portico.gateway.protocol.params import UNSET
 from portico.gateway.session.session import Session
 from portico.net.errors import Busy, NetError
@@ -41,7 +41,10 @@ class Relay:
         }
 
     def method(self, name: str, modern: bool) -> Method:
-        """What answers: nearly always the upstream, whatever the method is called."""
+        """What answers: nearly always the upstream, whatever the method is called. RpcError for a method that the
+        era has not, which servers over stdio answer in many ways."""
+        if modern and name in METHODS:
+            find_method(name, modern)
         if not modern and name == "initialize":
             return self._initialize
         if not modern and name == "ping":
