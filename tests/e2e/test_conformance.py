@@ -14,9 +14,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 # How many scenarios the suite scores; fewer would mean that it did not get far.
 SCORED = {"2025-11-25": 30, "2026-07-28": 37}
 # What needs an upstream that asks or notifies the client. Nothing else may ever be excused.
-EXCUSABLE = re.compile(
-    r"tools-call-sampling|tools-call-elicitation|elicitation-sep\d+-[a-z]+|input-required-result-.+"
-)
+EXCUSABLE = re.compile(r"tools-call-sampling|tools-call-elicitation|elicitation-sep\d+-[a-z]+|input-required-result-.+")
 
 
 def excuses() -> set[tuple[str, str]]:

@@ -137,9 +137,7 @@ class Relay:
         """The upstream, which must speak the client's era. A client of both eras is told which one to take."""
         upstream = self._find(spec)
         if upstream is None:
-            raise RpcError(
-                errors.INTERNAL_ERROR, f"The server {spec.name} is not there; the log says why."
-            )
+            raise RpcError(errors.INTERNAL_ERROR, f"The server {spec.name} is not there; the log says why.")
         if await upstream.speaks(era, hello):
             return upstream
         if era == "modern":
