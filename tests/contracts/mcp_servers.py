@@ -5,7 +5,7 @@ import contextlib
 import json
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -114,12 +114,16 @@ class Talk:
         return [heard.method for heard in self.heard]
 
     async def until(self, method: str, timeout: float = 10) -> Heard:
-        async with asyncio.timeout(timeout):
-            while True:
-                for heard in self.heard:
-                    if heard.method == method:
-                        return heard
-                await asyncio.sleep(0.02)
+        await until(lambda: method in self.methods(), timeout)
+        return next(heard for heard in self.heard if heard.method == method)
+
+
+async def until(condition: Callable[[], object], seconds: float = 5) -> None:
+    async with asyncio.timeout(seconds):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(0.02)
 
 
 def params(heard: Heard) -> dict[str, Any]:
