@@ -59,7 +59,7 @@ class AccessLog:
             if line.detail:
                 line.detail = self._clean(line.detail)
         if self._style == "json":
-            data = b"".join([self._encoder.encode(line) + b"\n" for line in waiting])
+            data = self._encoder.encode_lines(waiting)
         else:
             data = "".join([_text(line) for line in waiting]).encode()
         self._sink.write(data)

@@ -35,20 +35,21 @@ class CallObserver:
         if trace is not None:
             trace.finish(call, name, outcome)
         self._log.write(
+            # In the order of its fields, for names cost every call.
             Line(
-                at=time.time(),
-                kind="call",
-                call=call.call_id,
-                trace="" if trace is None else trace.trace_id,
-                client=call.address,
-                endpoint=prefix,
-                method=call.method[:128],
-                name=call.name,
-                era=call.version[:32],
-                status=status,
-                outcome=outcome,
-                ms=round(seconds * 1000, 3),
-                detail=call.detail,
+                time.time(),
+                "call",
+                call.call_id,
+                "" if trace is None else trace.trace_id,
+                call.address,
+                prefix,
+                call.method[:128],
+                call.name,
+                call.version[:32],
+                status,
+                outcome,
+                round(seconds * 1000, 3),
+                call.detail,
             )
         )
 

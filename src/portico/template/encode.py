@@ -12,7 +12,7 @@ from urllib.parse import quote
 from portico.template.errors import RenderError
 from portico.template.value import MISSING, json_of, kind_of, text_of
 
-_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*").fullmatch
+is_unreserved = re.compile(r"[A-Za-z0-9._~-]*").fullmatch
 _PLAIN_SEGMENT = re.compile(r"[A-Za-z0-9._~@:!$*'()-]*").fullmatch
 _VISIBLE = re.compile(r"[\x20-\x7e]*").fullmatch
 _COOKIE = re.compile(r"[A-Za-z0-9!#$&'()*+./:<=>?@\[\]^_`{|}~-]*").fullmatch
@@ -59,7 +59,7 @@ def segment(value: Any, name: str) -> str:
 
 def component(text: str) -> str:
     """A name or value of a query or a form."""
-    return text if _UNRESERVED(text) else _percent(text, "")
+    return text if is_unreserved(text) else _percent(text, "")
 
 
 def pairs(name: str, value: Any, explode: bool = True, level: int = 0) -> str:

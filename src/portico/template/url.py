@@ -37,11 +37,11 @@ Parts = list[str | Node]
 class UrlTemplate(Template):
     """`base` gives what is fixed, "scheme://host:port/prefix"; `path` and `query` what follows it, encoded.
 
-    Path and query take a scope, which `scope(context)` makes. `secret` and
+    Path and query take a scope, which `scope(context)` makes; `fixed_path` is the path that needs none. `secret` and
     `base_secret` tell whether they show a secret.
     """
 
-    __slots__ = ("base", "base_secret", "path", "query", "scope", "secret")
+    __slots__ = ("base", "base_secret", "fixed_path", "path", "query", "scope", "secret")
 
     def __init__(self, head: Parts, path: list[Parts], query: list[tuple[Parts, Parts | None]]) -> None:
         nodes = [part for part in head if isinstance(part, Node)]
@@ -50,6 +50,7 @@ class UrlTemplate(Template):
             late += [part for part in (*name, *(value or [])) if isinstance(part, Node)]
         self.base: Evaluate = with_fuel(nodes, _base(head))
         self.path: Evaluate = _path(path)
+        self.fixed_path = self.path({}) if all(_is_literal(parts) for parts in path) else None
         self.query: list[str | Evaluate] = [_pair(name, value) for name, value in query]
         self.scope: Evaluate = with_fuel(late, lambda scope: scope)
         self.base_secret = any("secrets" in node.roots for node in nodes)

@@ -30,6 +30,7 @@ _MOST_WHY = 300
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 _check = msgspec.json.Decoder(msgspec.Raw).decode
+_OPENING = (b"{", b"[")
 _NOT_JSON = (msgspec.MsgspecError, ValueError, RecursionError)
 
 Scope = dict[str, Any]
@@ -87,7 +88,9 @@ class AnswerPlan:
         self._uri = f"portico://answer/{tool.name}"
         self.reads: frozenset[tuple[str, ...]] = template.reads if template else frozenset()
         self._needs = frozenset(read[1] for read in self.reads if read[0] == "response" and len(read) > 1)
-        self.shape: Callable[[Response, Scope], Shaped] = self._guarded(self._chosen(blocks))
+        chosen = self._chosen(blocks)
+        unchanged = chosen == self._passed and self._output is None
+        self.shape: Callable[[Response, Scope], Shaped] = self._unchanged if unchanged else self._guarded(chosen)
 
     def _chosen(self, blocks: bool) -> Callable[[Response, Scope], Shaped]:
         if self._template is not None:
@@ -95,6 +98,20 @@ class AnswerPlan:
         if self._select is not None:
             return self._selected
         return self._passed
+
+    def _unchanged(self, response: Response, scope: Scope) -> Shaped:
+        """What _passed makes of the most frequent kind of answer; every other is left to it."""
+        body = response.body
+        if response.status >= 300:
+            return _refused(response)
+        if body[:1] not in _OPENING or media_of(response.header(b"content-type")).kind != "json":
+            return self._passed(response, scope)
+        try:
+            _check(body)
+            content = b'[{"type":"text","text":%b}]' % _encode(body.decode())
+        except _NOT_JSON:
+            return self._passed(response, scope)
+        return Shaped(content, _one_line(body), False, response.status)
 
     def _guarded(self, shape: Callable[[Response, Scope], Shaped]) -> Callable[[Response, Scope], Shaped]:
         def guarded(response: Response, scope: Scope) -> Shaped:

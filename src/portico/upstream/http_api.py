@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from time import monotonic
 from typing import Any, Protocol
 
@@ -35,16 +35,16 @@ class Client(Protocol):
 class HttpTool:
     """Compiled when a document is loaded; raises TemplateError for a tool that could never be called."""
 
-    __slots__ = ("_answer", "_client", "_request", "_tells", "name", "render", "request_reads")
+    __slots__ = ("_answer", "_client", "_tells", "name", "plan", "render", "request_reads")
 
     def __init__(self, tool: Tool, values: Mapping[str, Any], secrets: Mapping[str, str], client: Client) -> None:
         self.name = tool.name
         self._client = client
-        self._request = compile_request(tool, values, secrets)
-        self.render = self._request.render
+        self.plan = compile_request(tool, values, secrets)
+        self.render = self.plan.render
         self._answer = compile_answer(tool, values)
         self._tells = CONTEXT_HEADERS.isdisjoint(_written(tool))
-        self.request_reads = reads_of_request(self._request.reads | self._answer.reads)
+        self.request_reads = reads_of_request(self.plan.reads | self._answer.reads)
 
     async def call(
         self,
@@ -69,7 +69,7 @@ class HttpTool:
         self, rendered: RenderedRequest, scope: dict[str, Any], deadline: float, trace: CallTrace | None = None
     ) -> Shaped:
         """What the upstream says to a request that `render` made of the same scope."""
-        plan, client = self._request, self._client
+        plan, client = self.plan, self._client
         if trace is not None:
             client = Traced(client, trace, plan.method, rendered.target, self._tells)
         started = monotonic()
@@ -82,13 +82,32 @@ class HttpTool:
                 deadline=until,
                 idempotent=plan.idempotent,
             )
-        except Busy as error:
-            raise RpcError(errors.OVERLOADED, f"{error.message}.", status=503, retry_after=1) from None
         except NetError as error:
-            shaped = failure(_sentence(error, rendered.origin, until - started))
-        else:
-            shaped = self._answer.shape(response, scope)
-        shaped.sent = f"{plan.method} {rendered.origin.name}{rendered.target}"
+            return self.failed(error, rendered, until - started)
+        return self.shaped(response, rendered, scope)
+
+    def send(self, rendered: RenderedRequest, deadline: float) -> Awaitable[Response]:
+        """Raises a NetError; see `failed`."""
+        plan = self.plan
+        return self._client.send(
+            rendered.origin,
+            rendered.data,
+            head_request=plan.head_request,
+            deadline=deadline,
+            idempotent=plan.idempotent,
+        )
+
+    def shaped(self, response: Response, rendered: RenderedRequest, scope: dict[str, Any]) -> Shaped:
+        shaped = self._answer.shape(response, scope)
+        shaped.sent = self.plan.shown + rendered.target
+        return shaped
+
+    def failed(self, error: NetError, rendered: RenderedRequest, waited: float) -> Shaped:
+        """The answer where there was none; RpcError when the client had better come back later."""
+        if isinstance(error, Busy):
+            raise RpcError(errors.OVERLOADED, f"{error.message}.", status=503, retry_after=1) from None
+        shaped = failure(_sentence(error, rendered.origin, waited))
+        shaped.sent = self.plan.shown + rendered.target
         return shaped
 
 

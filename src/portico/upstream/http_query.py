@@ -8,6 +8,7 @@ from typing import Any
 from portico.config.document import Tool
 from portico.template import Template, UrlTemplate, compile_value
 from portico.template import encode as places
+from portico.template.encode import is_unreserved
 
 Scope = dict[str, Any]
 
@@ -29,6 +30,7 @@ class Query:
             if arg.position == "query"
         ]
         self.is_empty = not (url.query or self._written or self._given)
+        self.only_given = not (url.query or self._written)
 
     def render(self, url: UrlTemplate, scope: Scope, url_scope: Any, masked: bool = False) -> str:
         """With its question mark, or nothing at all."""
@@ -37,9 +39,18 @@ class Query:
             f"{name}=REDACTED" if masked and secret else places.pairs(name, value(scope))
             for name, value, secret in self._written
         ]
-        arguments = scope["args"]
-        pairs += [
-            places.pairs(sent, arguments[name], explode) for sent, name, explode in self._given if name in arguments
-        ]
+        pairs.append(self.given(scope["args"]))
         text = "&".join([pair for pair in pairs if pair])
         return f"?{text}" if text else ""
+
+    def given(self, arguments: dict[str, Any]) -> str:
+        """The part that is made of arguments."""
+        pairs = []
+        for sent, name, explode in self._given:
+            value = arguments.get(name)
+            # Texts and whole numbers are nearly all that is ever given.
+            if (type(value) is str and is_unreserved(value)) or type(value) is int:
+                pairs.append(f"{sent}={value}")
+            elif value is not None and (pair := places.pairs(sent, value, explode)):
+                pairs.append(pair)
+        return "&".join(pairs)

@@ -27,6 +27,7 @@ Scope = dict[str, Any]
 
 ROOTS = frozenset({"args", "values", "secrets", "request", "session"})
 MAX_HEAD = 65_536
+_TOO_LONG = "the request's URL and headers are longer than 64 KiB"
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
 
@@ -47,7 +48,7 @@ class RequestPlan:
     `request_reads` are the pairs ("headers" | "query" | "cookies", name) of the client's request that it reads.
     """
 
-    __slots__ = ("head_request", "idempotent", "method", "origin", "reads", "render", "timeout")
+    __slots__ = ("head_request", "idempotent", "method", "origin", "reads", "render", "shown", "timeout")
 
     def __init__(self, tool: Tool, render: Callable[[Scope], RenderedRequest], origin: Origin | None) -> None:
         hint = tool.annotations.idempotent_hint if tool.annotations else None
@@ -57,6 +58,7 @@ class RequestPlan:
         self.timeout = tool.request.timeout
         self.render = render
         self.origin = origin
+        self.shown = f"{self.method} {origin.name}" if origin is not None else ""
         self.reads: frozenset[tuple[str, ...]] = frozenset()
 
     @property
@@ -144,6 +146,24 @@ def _host(origin: Origin) -> str:
     return host.rpartition(":")[0] if origin.port == default else host
 
 
+def _plain_renderer(
+    start: str, path: str, rest: str, origin: Origin, query: Query
+) -> Callable[[Scope], RenderedRequest]:
+    """For requests of which nothing changes but arguments in the query."""
+    given = query.given
+    alone = path or "/"
+
+    def render(scope: Scope) -> RenderedRequest:
+        text = given(scope["args"])
+        target = f"{alone}?{text}" if text else alone
+        head = f"{start}{target}{rest}"
+        if len(head) > MAX_HEAD:
+            raise RenderError(_TOO_LONG)
+        return RenderedRequest(origin, head.encode("ascii"), target)
+
+    return render
+
+
 def _renderer(
     method: str,
     prefixes: tuple[str, str],
@@ -163,6 +183,9 @@ def _renderer(
     empty = "" if has_body or method in ("GET", "HEAD", "OPTIONS", "DELETE") else "Content-Length: 0\r\n"
     hidden = masked is not None or query.secret or shown_prefix != prefix
 
+    if url.fixed_path is not None and query.only_given and not (late or hidden or has_body):
+        return _plain_renderer(start, prefix + url.fixed_path, f"{fixed}{empty}\r\n", origin, query)
+
     def render(scope: Scope) -> RenderedRequest:
         url_scope = scoped(scope)
         target = prefix + path(url_scope)
@@ -170,7 +193,7 @@ def _renderer(
             target = (target or "/") + query.render(url, scope, url_scope)
         head = f"{start}{target or '/'}{fixed}{''.join([line(scope) for line in late]) if late else ''}{empty}"
         if len(head) > MAX_HEAD:
-            raise RenderError("the request's URL and headers are longer than 64 KiB")
+            raise RenderError(_TOO_LONG)
         shown = log_target(scope) if hidden else target or "/"
         if body is None:
             return RenderedRequest(origin, f"{head}\r\n".encode("ascii"), shown)

@@ -391,17 +391,26 @@ class Connection(asyncio.Protocol):
 
     def done(self, step: Step, reply: Reply, head_only: bool) -> None:
         """The handler has come to its end."""
-        self._home.in_flight -= 1
+        home, transport = self._home, self._transport
+        home.in_flight -= 1
         self._step = None
-        if self._transport is None or self._transport.is_closing():
+        if transport is None or transport.is_closing():
             if reply.stream is not None:
                 reply.stream.detach()
             return
         if reply.stream is not None:
             self._open_stream(reply, reply.stream)
             return
-        self._send(reply, head_only)
-        self._next()
+        if reply.headers is JSON_ONLY and reply.status == 200 and self._keep and not head_only:
+            # Nearly every answer looks like this, so that its head is kept ready.
+            body = reply.body
+            transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (home.json_head, len(body), body))
+        else:
+            self._send(reply, head_only)
+        if self._queue or self._paused or not self._keep:
+            self._next()
+        elif not self._is_advancing:
+            self.expires = home.now + home.limits.idle
 
     def _next(self) -> None:
         """The reply is out: the requests that wait, or the next that comes.
@@ -426,9 +435,6 @@ class Connection(asyncio.Protocol):
 
     def _send(self, reply: Reply, head_only: bool) -> None:
         body = reply.body
-        if reply.headers is JSON_ONLY and reply.status == 200 and self._keep and not head_only:
-            self._write(b"%bcontent-length: %d\r\n\r\n%b" % (self._home.json_head, len(body), body))
-            return
         parts = [_STATUS.get(reply.status) or _STATUS[500], self._home.date]
         for name, value in reply.headers:
             parts += (name, b": ", value, b"\r\n")

@@ -78,7 +78,11 @@ def tell(call: Call, level: str, text: str) -> None:
 def note(call: Call, shaped: Shaped) -> None:
     """Keep for the log how the call ended."""
     call.asked = "tool error" if shaped.is_error else "ok"
-    call.detail = f"{shaped.sent} -> {shaped.status or 'none'} {shaped.why}".rstrip() if shaped.sent else shaped.why
+    sent, why = shaped.sent, shaped.why
+    if sent:
+        call.detail = f"{sent} -> {shaped.status or 'none'} {why}".rstrip() if why else f"{sent} -> {shaped.status}"
+    else:
+        call.detail = why
 
 
 def client_values(call: Call, entry: ToolEntry) -> dict[str, dict[str, str]]:

@@ -25,13 +25,17 @@ from portico.gateway.runtime.snapshot import Snapshot
 from portico.gateway.session.session import Session
 from portico.gateway.transport.conversation import Conversations, alone, session_header, version_header
 from portico.gateway.transport.media import media_of
+from portico.net.errors import NetError
 from portico.template import RenderError
+from portico.upstream.http_api import HttpTool
+from portico.upstream.http_request import RenderedRequest
 from portico.wire import versions
 from portico.wire.errors import RpcError
 from portico.wire.headers import decode_value
 from portico.wire.jsonrpc import Id, plain_call
 
 General = Callable[[Request], Coroutine[Any, Any, Reply]]
+Admitted = tuple[Call, HttpTool, RenderedRequest, dict[str, Any]]
 log = logging.getLogger("portico.call")
 _NOTHING: dict[str, Any] = {}
 
@@ -70,42 +74,19 @@ class Shortcut:
 
     async def call(self, request: Request, lane: Lane, endpoint: Endpoint, general: General) -> Reply:
         """The reply; by the general way where the request is not plain after all."""
-        plain = _plain(request.body, lane)
-        if plain is None:
+        admitted = self._admit(request, lane, endpoint)
+        if admitted is None:
             return await general(request)
-        shared, (identifier, params), version, session = self._shared, plain, lane.version, None
-        if lane.session is not None:
-            session = _plain_session(shared, endpoint, lane.session, identifier)
-            if session is None:
-                return await general(request)
-            version = session.version
-        entry = endpoint.catalog.tools.get(params.name)
-        if entry is None or entry.plain is None:
-            return await general(request)
-        arguments = params.arguments or {}
-        if entry.fill is not None:
-            arguments = entry.fill(arguments)
-        if not entry.is_valid(arguments):
-            return await general(request)
-        target = entry.plain
-        scope = {"args": arguments, "request": _NOTHING, "session": {"id": lane.session}}
-        call = Call(
-            endpoint, "", shared.clock(), session is None, version, None, request.address, _reads_nothing, session
-        )
+        call, target, rendered, scope = admitted
+        shared, session = self._shared, call.session
+        until = min(call.deadline, call.started + target.plan.timeout)
         try:
-            rendered = target.render(scope)
-            shared.admission.enter(call)
-        except (RenderError, RpcError):
-            return await general(request)
-        call.call_id = shared.next_id()
-        call.identifier, call.method, call.name = identifier, "tools/call", entry.name
-        call.stop = request.cancel
-        if session is not None:
-            session.calls[identifier] = call.cancel
-        else:
-            request.on_disconnect = call.cancel
-        try:
-            shaped = await target.answer(rendered, scope, call.deadline)
+            try:
+                response = await target.send(rendered, until)
+            except NetError as error:
+                shaped = target.failed(error, rendered, until - call.started)
+            else:
+                shaped = target.shaped(response, rendered, scope)
             body = encode_answer(call, result_members(call, shaped))
         except (RpcError, CancelledError) as error:
             return alone(shared.finish(call, ended(call, error)))
@@ -115,9 +96,44 @@ class Shortcut:
         finally:
             shared.admission.leave(call)
             if session is not None:
-                session.calls.pop(identifier, None)
+                session.calls.pop(call.identifier, None)
         shared.observer.finished(call, call.asked, 200, shared.clock())
         return Reply(200, body, JSON_ONLY)
+
+    def _admit(self, request: Request, lane: Lane, endpoint: Endpoint) -> Admitted | None:
+        """A call that is counted and can be cancelled, with the request to send; None where it is not plain."""
+        plain = _plain(request.body, lane)
+        if plain is None:
+            return None
+        shared, (identifier, params), version, session = self._shared, plain, lane.version, None
+        if lane.session is not None:
+            session = _plain_session(shared, endpoint, lane.session, identifier)
+            if session is None:
+                return None
+            version = session.version
+        entry = endpoint.catalog.tools.get(params.name)
+        if entry is None or entry.plain is None:
+            return None
+        target, arguments = entry.plain, params.arguments or {}
+        if entry.fill is not None:
+            arguments = entry.fill(arguments)
+        if not entry.is_valid(arguments):
+            return None
+        scope = {"args": arguments, "request": _NOTHING, "session": {"id": lane.session}}
+        started, modern = shared.clock(), session is None
+        call = Call(endpoint, "", started, modern, version, None, request.address, _reads_nothing, session)
+        try:
+            rendered = target.render(scope)
+            shared.admission.enter(call)
+        except (RenderError, RpcError):
+            return None
+        call.call_id, call.identifier = shared.next_id(), identifier
+        call.method, call.name, call.stop = "tools/call", entry.name, request.cancel
+        if session is not None:
+            session.calls[identifier] = call.cancel
+        else:
+            request.on_disconnect = call.cancel
+        return call, target, rendered, scope
 
 
 def _plain(body: bytes, lane: Lane) -> tuple[Id, PlainCall] | None:
