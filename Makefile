@@ -41,6 +41,7 @@ check: $(DEV)  ## the fast half: lint, format, types, import rules, tests withou
 test: check $(CLIENTS)  ## everything: check, then the tests with real processes and real clients
 	@$(call debian,command -v nginx,nginx)
 	@$(call debian,command -v caddy,caddy)
+	@$(call debian,command -v promtool,prometheus)
 	$(BIN)/pytest -q -m "e2e or slow or soak" $(ARGS)
 
 fmt: $(DEV)  ## format the code and mend what the linter can mend

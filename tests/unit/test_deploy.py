@@ -162,18 +162,18 @@ def test_each_alert_has_an_example() -> None:
 
 
 def promtool(*arguments: str, cwd: Path = DEPLOY / "prometheus") -> None:
-    assert PROMTOOL
+    assert PROMTOOL, "promtool is missing: `make test` installs Debian's package prometheus"
     done = subprocess.run([PROMTOOL, *arguments], cwd=cwd, capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.skipif(PROMTOOL is None, reason="promtool is not on this machine; Debian's package prometheus has it")
+@pytest.mark.e2e
 def test_promtool_takes_the_rules_and_the_scrape_job() -> None:
     promtool("check", "rules", "alerts.yaml")
     promtool("check", "config", "prometheus.yaml")
 
 
-@pytest.mark.skipif(PROMTOOL is None, reason="promtool is not on this machine; Debian's package prometheus has it")
+@pytest.mark.e2e
 @pytest.mark.parametrize("alert", list(FIRING))
 def test_an_alert_fires_for_its_cause_and_not_in_quiet_times(alert: str, tmp_path: Path) -> None:
     cases: list[dict[str, Any]] = []
