@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from tests.fakes.net_certificates import Authority
 
@@ -157,3 +158,31 @@ def test_files_in_each_others_place_are_told_apart(tmp_path: Path, authority: Au
     (tmp_path / "tls.key").write_bytes(key)
     with pytest.raises(CertificateError, match=r"tls\.key holds no certificate in PEM"):
         Certificate(tmp_path / "tls.key", tmp_path / "tls.crt")
+
+
+async def test_files_that_kubernetes_swaps_are_noticed(tmp_path: Path, authority: Authority) -> None:
+    """A mounted Secret is links through `..data`, which is itself a link that is replaced."""
+    serials = []
+    for version in ("..1", "..2"):
+        (tmp_path / version).mkdir()
+        pem, key, serial = authority.issue()
+        (tmp_path / version / "tls.crt").write_bytes(pem)
+        (tmp_path / version / "tls.key").write_bytes(key)
+        serials.append(serial)
+    (tmp_path / "..data").symlink_to("..1")
+    for name in ("tls.crt", "tls.key"):
+        (tmp_path / name).symlink_to(f"..data/{name}")
+    certificate = Certificate(tmp_path / "tls.crt", tmp_path / "tls.key")
+    async with listening(certificate, Patience(), Handler()) as (_, port):
+        assert await shown(port, authority) == serials[0]
+        (tmp_path / "..new").symlink_to("..2")
+        (tmp_path / "..new").rename(tmp_path / "..data")
+        assert await certificate.refresh() is None
+        assert await shown(port, authority) == serials[1]
+
+
+async def shown(port: int, authority: Authority) -> int:
+    _, writer = await connect(port, authority.client)
+    der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.close()
+    return x509.load_der_x509_certificate(der).serial_number
