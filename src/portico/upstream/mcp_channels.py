@@ -42,8 +42,16 @@ class ChannelUpstream:
             await self._modern.open()
         return self._modern
 
-    async def close(self) -> None:
+    async def warm(self) -> None:
+        if self.spec.protocol == "legacy":
+            # Its handshake waits for the first client, whose capabilities it is to hear.
+            self._home.keep(await self._home.channel())
+        elif await self.speaks("modern"):
+            await self.modern()
+
+    async def close(self, patience: float = 0.0) -> None:
         self._home.closed = True
+        await self._home.work.ended(patience)
         await self._modern.end()
         await self._shelf.close()
         await self._home.close()

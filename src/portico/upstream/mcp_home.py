@@ -11,6 +11,7 @@ from portico.upstream.mcp import McpSpec
 from portico.upstream.mcp_channel import Channel, Open
 from portico.upstream.mcp_health import Life, later
 from portico.upstream.mcp_log import BoundedLog
+from portico.upstream.mcp_work import Work
 
 WORTH_WAITING = 2.0
 STEADY = 60.0
@@ -29,6 +30,7 @@ class Home:
         self.log = log
         self.clock: Callable[[], float] = self._loop.time
         self.closed = False
+        self.work = Work()
         self._open = open
         self._limit = self._most = limit
         self._live: dict[object, float] = {}
@@ -79,8 +81,9 @@ class Home:
             return
         self._spare = channel
         channel.mux = None
-        channel.on_end = lambda error: self._forget(channel)
-        self._loop.call_later(min(SPARE_SECONDS, self.spec.idle_timeout), self._drop, channel)
+        channel.on_end = lambda error: self._forget(channel, error)
+        if self.spec.start != "atStart":
+            self._loop.call_later(min(SPARE_SECONDS, self.spec.idle_timeout), self._drop, channel)
 
     def began(self, conversation: object, seconds: float) -> None:
         self._live[conversation] = self.clock()
@@ -120,9 +123,10 @@ class Home:
             self.spawn(spare.close())
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _forget(self, channel: Channel) -> None:
+    def _forget(self, channel: Channel, error: NetError) -> None:
         if self._spare is channel:
             self._spare = None
+            self.failed(error)
 
     def _drop(self, channel: Channel) -> None:
         if self._spare is channel:

@@ -50,7 +50,15 @@ class HttpUpstream:
             await self._modern.open(self.spec.timeout)
         return self._modern
 
-    async def close(self) -> None:
+    async def warm(self) -> None:
+        if await self.speaks("modern"):
+            await self.modern()
+        else:
+            (await self.legacy(OWN_HELLO)).release()
+
+    async def close(self, patience: float = 0.0) -> None:
+        self._place.closed = True
+        await self._place.work.ended(patience)
         if self._reviving is not None:
             self._reviving.cancel()
         await self._shelf.close()

@@ -15,6 +15,7 @@ from portico.upstream.mcp import McpSpec
 from portico.upstream.mcp_health import Life
 from portico.upstream.mcp_log import BoundedLog
 from portico.upstream.mcp_target import Target
+from portico.upstream.mcp_work import Work
 from portico.wire.jsonrpc import Message
 
 LINGER = 2.0
@@ -35,11 +36,19 @@ class Place:
         self.client = client
         self.streams = streams
         self.clock = loop.time
+        self.work = Work()
+        self.closed = False
         self.life = Life(self.target.name, loop.time)
         self._log = BoundedLog(self.target.name, loop.time)
         self._on_change = on_change
         self._loop = loop
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def begin(self) -> None:
+        """One more request is under way, until `work.leave`. Raises Unreachable when no more are taken."""
+        if self.closed:
+            raise Unreachable(f"{self.target.name} is not called any more: its configuration has changed")
+        self.work.enter()
 
     def answered(self) -> None:
         if not self.life.is_serving:

@@ -89,11 +89,12 @@ class HttpSession:
         hear: Hear | None = None,
         headers: Mapping[str, str] = {},
     ) -> Outcome:
+        self._place.begin()
         asked = self._begin(deadline, identifier, hear)
         params, asked.token = envelope.swap_token(params, asked.number)
         body = envelope.request(asked.number, method, params)
-        extra = self._place.target.lines(headers, legacy=True) if headers else b""
         try:
+            extra = self._place.target.lines(headers, legacy=True) if headers else b""
             for last in (False, True):
                 lines = self._lines
                 try:
@@ -110,6 +111,7 @@ class HttpSession:
         except NetError as error:
             raise self._place.failed(error) from error
         finally:
+            self._place.work.leave()
             del self._asked[asked.number]
         raise AssertionError("the second attempt returns or raises")
 

@@ -25,7 +25,6 @@ from portico.upstream.mcp_http_place import NOTICE, Place
 from portico.wire.jsonrpc import UNSET, Id
 
 _LISTEN = "subscriptions/listen"
-_UNSAFE = frozenset(("tools/call", _LISTEN))
 _TELLS_NOTHING = frozenset((401, 403, 407, 429))
 _NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 _PLAIN = re.compile(r"[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?").fullmatch
@@ -70,16 +69,18 @@ class Stateless:
         body = envelope.request(identifier, method, params)
         lines = place.target.lines(_completed(headers, method, params))
         asked = Asked(0, identifier, deadline, hear)
+        if method == _LISTEN:
+            return await self._listen(lines, body, asked)
+        place.begin()
         try:
-            if method == _LISTEN:
-                response = await self._listen(lines, body, deadline)
-            else:
-                response = await place.post(lines, body, deadline, method not in _UNSAFE)
+            response = await place.post(lines, body, deadline, method != "tools/call")
             if type(response) is Response and not is_events(response):
                 return whole_outcome(place.target, response, response.body, identifier)
             return await self._outcome(response, asked)
         except NetError as error:
             raise place.failed(error) from error
+        finally:
+            place.work.leave()
 
     async def notify(self, method: str, params: bytes | None) -> None:
         place = self._place
@@ -102,13 +103,17 @@ class Stateless:
     def reconnected(self) -> None:
         self._hearing.reconnected()
 
-    async def _listen(self, lines: bytes, body: bytes, deadline: float) -> StreamingResponse:
+    async def _listen(self, lines: bytes, body: bytes, asked: Asked) -> Outcome:
+        """A request that lasts: it takes no connection from calls, and nobody waits for its end."""
         place = self._place
-        response = await place.streams.stream(
-            place.target.origin, place.target.post(lines, body), deadline=deadline, first_byte=float("inf")
-        )
-        place.answered()
-        return response
+        try:
+            response = await place.streams.stream(
+                place.target.origin, place.target.post(lines, body), deadline=asked.deadline, first_byte=float("inf")
+            )
+            place.answered()
+            return await self._outcome(response, asked)
+        except NetError as error:
+            raise place.failed(error) from error
 
     async def _outcome(self, response: Response | StreamingResponse, asked: Asked) -> Outcome:
         if response.status == 200 and is_events(response):

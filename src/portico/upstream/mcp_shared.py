@@ -55,8 +55,19 @@ class SharedConversation:
         hear: Hear | None = None,
         headers: Mapping[str, str] = {},
     ) -> Outcome:
-        mux = self._mux or await self._ready(deadline)
-        return await mux.request(method, params, identifier=identifier, deadline=deadline, hear=hear, headers=headers)
+        if self._home.closed:
+            self._home.check_patience()
+        waited_for = method != "subscriptions/listen"
+        if waited_for:
+            self._home.work.enter()
+        try:
+            mux = self._mux or await self._ready(deadline)
+            return await mux.request(
+                method, params, identifier=identifier, deadline=deadline, hear=hear, headers=headers
+            )
+        finally:
+            if waited_for:
+                self._home.work.leave()
 
     async def notify(self, method: str, params: bytes | None) -> None:
         if self._channel is not None:

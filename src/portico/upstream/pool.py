@@ -88,7 +88,7 @@ class Pool:
             self._leases[spec] -= 1
             if not self._leases[spec]:
                 del self._leases[spec]
-                self._spawn(self._running.pop(spec).close())
+                self._spawn(self._running.pop(spec).close(MOST_WAITED))
 
     def health(self) -> list[tuple[McpSpec, Health]]:
         return [(spec, upstream.health) for spec, upstream in self._running.items()]
@@ -114,6 +114,6 @@ class Pool:
 async def _start(upstream: McpUpstream) -> None:
     """In the background, whatever comes of it: its health tells."""
     try:
-        await upstream.eras()
+        await upstream.warm()
     except NetError:
         return

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 LONGEST = 4 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
+_COMMENT = ord(":")
 
 
 class Event(NamedTuple):
@@ -14,7 +15,7 @@ class Event(NamedTuple):
 
 
 class EventReader:
-    """Feed it bytes; it gives the events they complete.
+    """Feed it bytes; it gives the events they complete. One without data is none: it only primes `last_id`.
 
     `last_id` is what to resume from, and `retry` the milliseconds that the server asks to wait before that. An event of
     more than `longest` bytes is a ValueError.
@@ -65,9 +66,10 @@ class EventReader:
                 continue
             if self._fresh:
                 self._fresh = False
-                line = line.removeprefix(_BOM)
-            self._grow(len(line))
-            self._take(line)
+                line = line.removeprefix(_BOM) or b":"
+            if line[0] != _COMMENT:
+                self._grow(len(line))
+                self._take(line)
         if self._rest:
             self._grow(len(self._rest[0]))
         return found
@@ -92,7 +94,8 @@ class EventReader:
             self.last_id = self._id
         if self._data:
             data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
-            found.append(Event(self._name.decode(errors="replace") or "message", data))
+            if data:
+                found.append(Event(self._name.decode(errors="replace") or "message", data))
             self._data = []
         self._name = b""
         self._size = 0
