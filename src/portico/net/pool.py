@@ -199,8 +199,9 @@ class Pool:
             self.failed(error if isinstance(error, NetError) else self._unreachable(error))
             # The error goes to whoever has waited longest: every waiter without a connection has a dial of its own
             # under way.
-            if self._waiters:
-                self._refuse(self._waiters[0], error)
+            waiting = next((waiter for waiter in self._waiters if not waiter.future.done()), None)
+            if waiting is not None:
+                self._refuse(waiting, error)
         self._dial_as_needed()
 
     def _admit(self, connection: Connection) -> None:
@@ -213,7 +214,8 @@ class Pool:
 
     def _hand_over(self, connection: Connection) -> bool:
         for waiter in self._waiters:
-            if not waiter.fresh or not connection.requests:
+            # One that is done has just been cancelled, and will withdraw.
+            if not waiter.future.done() and (not waiter.fresh or not connection.requests):
                 self._waiters.remove(waiter)
                 waiter.future.set_result(connection)
                 return True
@@ -221,6 +223,8 @@ class Pool:
 
     def _refuse(self, waiter: _Waiter, error: BaseException) -> None:
         self._waiters.remove(waiter)
+        if waiter.future.done():
+            return
         if isinstance(error, NetError):
             waiter.future.set_exception(error)
         else:

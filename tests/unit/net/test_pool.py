@@ -138,3 +138,36 @@ async def test_closing_a_pool_leaves_nothing_behind():
     assert isinstance(waiting.exception(), Unreachable)
     assert isinstance(future.exception(), Unreachable)
     assert pool.is_empty
+
+
+@pytest.mark.parametrize("works", [True, False])
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_caller_that_is_cancelled_while_its_connection_comes_about_is_passed_over(works: bool, turns: int):
+    pool, dialer = pool_of(2)
+    gone, waiting = (asyncio.ensure_future(pool.wait(math.inf)) for _ in range(2))
+    await settle()
+    for dial in dialer.dials:
+        if works:
+            dial.set_result(None)
+        else:
+            dial.set_exception(OSError("refused"))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    gone.cancel()
+    await settle()
+    assert waiting.done()
+    assert (waiting.exception() is None) is works
+    assert pool.figures().open - pool.figures().idle == (works and not gone.cancelled()) + works
+    pool.close()
+    await settle()
+
+
+async def test_the_sweep_passes_over_a_caller_that_has_just_been_cancelled():
+    pool, _ = pool_of(2)
+    gone = asyncio.ensure_future(pool.wait(1.0))
+    await settle()
+    gone.cancel()
+    pool.sweep(2.0)
+    await settle()
+    assert gone.cancelled()
+    pool.close()
