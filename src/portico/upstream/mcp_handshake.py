@@ -71,6 +71,18 @@ def discovered(name: str, outcome: Outcome) -> bytes:
     return result
 
 
+def invites(outcome: Outcome) -> bool:
+    """Whether a refusal of our revision names it among those that the server speaks: then it is asked once more
+    (versioning: Protocol Version Negotiation)."""
+    if not outcome.is_error:
+        return False
+    try:
+        error = msgspec.json.decode(outcome.member.partition(b":")[2], type=_Unsupported)
+    except (msgspec.MsgspecError, RecursionError):
+        return False
+    return error.code == errors.UNSUPPORTED_VERSION and VERSION in error.data.supported
+
+
 def greeted(name: str, outcome: Outcome) -> tuple[bytes, str]:
     """The result of `initialize` and the version that it settles; WrongEra where the handshake is unknown."""
     if outcome.is_error:
@@ -89,3 +101,12 @@ class _Discovered(msgspec.Struct, rename="camel"):
 
 class _Greeting(msgspec.Struct, rename="camel"):
     protocol_version: str
+
+
+class _Supported(msgspec.Struct):
+    supported: list[str]
+
+
+class _Unsupported(msgspec.Struct):
+    code: int
+    data: _Supported

@@ -41,11 +41,11 @@ class Stateless:
     async def open(self, timeout: float) -> None:
         """Ask what the server speaks. Raises WrongEra where that is no modern revision that we do."""
         place = self._place
-        lines = place.target.lines(handshake.DISCOVER_HEADERS)
-        asked = Asked(1, 1, place.clock() + timeout, None)
+        deadline = place.clock() + timeout
         try:
-            response = await place.post(lines, handshake.discover(1), asked.deadline, safe=True)
-            outcome = await self._outcome(response, asked)
+            outcome = await self._discover(1, deadline)
+            if handshake.invites(outcome):
+                outcome = await self._discover(2, deadline)
         except Refusal as error:
             # Anything but a modern answer to a 4xx tells a legacy server (streamable HTTP: Backward Compatibility).
             if error.status in _TELLS_NOTHING or error.status >= 500:
@@ -54,6 +54,12 @@ class Stateless:
         except NetError as error:
             raise place.failed(error) from error
         self.greeting = handshake.discovered(place.target.name, outcome)
+
+    async def _discover(self, number: int, deadline: float) -> Outcome:
+        place = self._place
+        lines = place.target.lines(handshake.DISCOVER_HEADERS)
+        response = await place.post(lines, handshake.discover(number), deadline, safe=True)
+        return await self._outcome(response, Asked(number, number, deadline, None))
 
     async def request(
         self,
