@@ -25,6 +25,9 @@ _KILL_SECONDS = 10.0
 def main() -> None:
     control = int(sys.argv[1])
     os.set_inheritable(control, False)
+    # Event loops leave copies of the pipes behind, which would keep them open when the server closes its own.
+    os.closerange(3, control)
+    os.closerange(control + 1, os.sysconf("SC_OPEN_MAX"))
     _prctl(_SET_CHILD_SUBREAPER, 1)
     woken, wake = os.pipe()
     os.set_blocking(wake, False)

@@ -219,3 +219,59 @@ async def test_a_stream_on_a_stale_connection_is_asked_for_again_if_idempotent(c
             async with await soon(client.stream(here(server.port), GET, deadline=None, idempotent=True)) as stream:
                 assert await soon(all_of(stream)) == b"ok"
             assert server.connections == turns
+
+
+async def test_an_answer_in_one_read_is_whole_where_either_will_do(client, soon: Soon):
+    async with serving(answering(OK)) as server:
+        for _ in range(2):
+            answer = await soon(client.open(here(server.port), GET, deadline=asyncio.get_running_loop().time() + 5))
+            assert answer.body == b"ok"
+        assert server.connections == 1
+
+
+async def test_an_answer_in_pieces_is_streamed_where_either_will_do(client, soon: Soon):
+    more = asyncio.Event()
+
+    async def handle(reader, writer):
+        while True:
+            await read_request(reader)
+            writer.write(EVENTS + chunk(b"a"))
+            await asyncio.wait_for(more.wait(), 5)
+            writer.write(chunk(b"b") + b"0\r\n\r\n")
+
+    async with serving(handle) as server:
+        deadline = asyncio.get_running_loop().time() + 5
+        stream = await soon(client.open(here(server.port), GET, deadline=deadline))
+        assert await soon(anext(stream)) == b"a"
+        assert not stream.has_arrived
+        more.set()
+        assert await soon(all_of(stream)) == b"b"
+        assert stream.has_arrived
+        await soon((await soon(client.open(here(server.port), GET, deadline=deadline))).aclose())
+        assert server.connections == 1
+
+
+async def test_the_deadline_of_a_stream_can_be_moved(client, soon: Soon):
+    async def handle(reader, writer):
+        await read_request(reader)
+        writer.write(EVENTS)
+        await until_dropped(reader)
+
+    async with serving(handle) as server:
+        now = asyncio.get_running_loop().time()
+        stream = await soon(client.open(here(server.port), GET, deadline=now + 60))
+        stream.wait_until(now + 0.1)
+        with pytest.raises(TimedOut):
+            await soon(all_of(stream))
+
+
+async def test_dropping_a_stream_drops_its_connection(client, soon: Soon):
+    async def handle(reader, writer):
+        await read_request(reader)
+        writer.write(EVENTS)
+        await until_dropped(reader)
+
+    async with serving(handle) as server:
+        stream = await soon(client.open(here(server.port), GET, deadline=asyncio.get_running_loop().time() + 5))
+        stream.drop()
+        await soon(server.all_closed.wait())

@@ -1,4 +1,4 @@
-"""What tests of one misbehaving server share."""
+"""What tests of one misbehaving server share. They run on both event loops, which differ in how processes are had."""
 
 import asyncio
 import os
@@ -17,8 +17,13 @@ from portico.upstream.pool import Pool
 FAKE = Path(__file__).parents[3] / "fakes" / "mcp_stdio.py"
 
 
+@pytest.fixture(params=[True, False], ids=["uvloop", "asyncio"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
+    return "asyncio", {"use_uvloop": request.param}
+
+
 @pytest.fixture
-async def client() -> AsyncIterator[HttpClient]:
+async def client(anyio_backend: object) -> AsyncIterator[HttpClient]:
     client = HttpClient(Egress.parse("any"))
     yield client
     await client.aclose()
