@@ -33,7 +33,6 @@ class Request:
         "cancel",
         "handed_over",
         "headers",
-        "host",
         "known",
         "method",
         "on_disconnect",
@@ -65,7 +64,10 @@ class Request:
         self.known = known
         self.cancel: Callable[[], object] = _nothing
         self.on_disconnect: Callable[[], object] | None = None
-        self.host = headers.get(b"host", b"")
+
+    @property
+    def host(self) -> bytes:
+        return self.headers.get(b"host", b"")
 
 
 class Outlet(Protocol):

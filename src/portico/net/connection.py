@@ -232,7 +232,7 @@ class Connection(asyncio.Protocol):
         self._feed = self._parser.feed_data
 
     def _write(self, data: bytes | list[bytes], deadline: float, first_byte: float | None) -> "asyncio.Future[Any]":
-        self._future = future = Waiting(self._loop)
+        self._future = future = Waiting(loop=self._loop)
         self.deadline = deadline
         self._patience = self._limits.first_byte if first_byte is None else first_byte
         self._clock = 0.0

@@ -8,21 +8,21 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+_set_result = asyncio.Future[Any].set_result
+
 
 class Waiting(asyncio.Future[Any]):
     """`resume` is called once when it is done: by `answer` at once, by everything else soon."""
 
-    __slots__ = ("resume",)
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(loop=loop)
-        self.resume: Callable[[object], object] | None = None
+    # Of the class, for an __init__ of its own would cost more than all that this class saves.
+    resume: Callable[[object], object] | None = None
 
     def answer(self, result: Any) -> None:
         """To be called last: what waits for the result runs before this returns."""
-        super().set_result(result)
-        resume, self.resume = self.resume, None
+        _set_result(self, result)
+        resume = self.resume
         if resume is not None:
+            self.resume = None
             resume(self)
 
     def set_result(self, result: Any, /) -> None:

@@ -16,6 +16,7 @@ is_unreserved = re.compile(r"[A-Za-z0-9._~-]*").fullmatch
 _PLAIN_SEGMENT = re.compile(r"[A-Za-z0-9._~@:!$*'()-]*").fullmatch
 _VISIBLE = re.compile(r"[\x20-\x7e]*").fullmatch
 _COOKIE = re.compile(r"[A-Za-z0-9!#$&'()*+./:<=>?@\[\]^_`{|}~-]*").fullmatch
+_PLAIN_XML = re.compile(r"[A-Za-z0-9 ._~:/@!?*+,;=()-]*").fullmatch
 _XML_REFUSED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]").search
 _SLASHES = re.compile(r"[/\\]")
 _XML_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;", "\r": "&#13;"})
@@ -101,6 +102,8 @@ def cookie(text: str) -> str:
 
 def xml(value: Any, name: str) -> str:
     text = text_of(value)
+    if _PLAIN_XML(text):
+        return text
     if _XML_REFUSED(text):
         raise RenderError(f"{name} holds characters that XML cannot carry")
     return text.translate(_XML_ESCAPES)

@@ -85,11 +85,21 @@ def reader(keys: tuple[Key, ...]) -> Evaluate:
                 return slowly(scope)
 
         return three
-    return slowly
+
+    def quickly(scope: Any) -> Any:
+        value = scope
+        try:
+            for key in keys:
+                value = value[key]
+        except (KeyError, IndexError, TypeError):
+            return slowly(scope)
+        return value
+
+    return quickly
 
 
 def step(value: Any, key: Any) -> Any:
-    if isinstance(value, Mapping):
+    if type(value) is dict or isinstance(value, Mapping):
         found = value.get(key, MISSING)
         return value.get(str(key), MISSING) if found is MISSING and type(key) is int else found
     if isinstance(value, list | str) and type(key) is int:

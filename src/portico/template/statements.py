@@ -36,8 +36,15 @@ def chosen(branches: list[tuple[Evaluate, list[Step]]]) -> Step:
 
 
 def repeated(
-    items: Evaluate, name: str, names: list[str], condition: Evaluate | None, body: Body, otherwise: list[Step]
+    items: Evaluate,
+    name: str,
+    names: list[str],
+    condition: Evaluate | None,
+    body: Body,
+    otherwise: list[Step],
+    counted: bool = True,
 ) -> Step:
+    """`counted` tells whether anything in the body asks which turn it is."""
     hidden = {*names, "loop", *body.sets}
     weight = body.weight
 
@@ -46,11 +53,13 @@ def repeated(
         chosen = _items(scope, items(scope), name, names, condition, weight)
         for index, item in enumerate(chosen):
             spend(scope, weight)
-            for key in body.sets:
-                scope.pop(key, None)
-            scope.update({key: outer[key] for key in body.sets if key in outer})
+            if body.sets:
+                for key in body.sets:
+                    scope.pop(key, None)
+                scope.update({key: outer[key] for key in body.sets if key in outer})
             scope.update(item)
-            scope["loop"] = _loop(index, len(chosen))
+            if counted:
+                scope["loop"] = _loop(index, len(chosen))
             for inner in body.steps:
                 inner(scope, out)
         for key in hidden:

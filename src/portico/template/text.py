@@ -18,7 +18,7 @@ from portico.template.node import Evaluate, Node, present
 from portico.template.scan import Piece, Token, scan
 from portico.template.statements import Body, Step, chosen, repeated
 from portico.template.template import Bound, Template, checked, reads_of
-from portico.template.value import json_of, text_of
+from portico.template.value import MISSING, json_of, text_of
 
 Encoding = Literal["json", "xml", "form", "text"]
 
@@ -116,7 +116,8 @@ class _Blocks:
         value, name, written = checked(node), node.name, self._encoder()
 
         def step(scope: dict[str, Any], out: list[str]) -> None:
-            text = written(present(value(scope), name), name)
+            found = value(scope)
+            text = written(found if found is not MISSING else present(found, name), name)
             spend_output(scope, len(text))
             out.append(text)
 
@@ -208,7 +209,9 @@ class _Blocks:
         if parser.accept("if"):
             condition = parser.condition().evaluate
         parser.finish()
+        start = self.at
         body = self.body(("else", "endfor"))
+        counted = any("loop" in piece.text for piece in self.pieces[start : self.at] if piece.kind != "literal")
         assert self.statement is not None
         word = self.statement[1]
         self._branch(before, before, word)
@@ -217,7 +220,7 @@ class _Blocks:
         self._branch(before, before, word)
         self.language.locals = outer
         made.weight += body.weight + otherwise.weight
-        made.steps.append(repeated(checked(node), node.name, names, condition, body, otherwise.steps))
+        made.steps.append(repeated(checked(node), node.name, names, condition, body, otherwise.steps, counted))
 
     def _set(self, parser: Parser, made: Body) -> None:
         name = self._local(parser)

@@ -172,9 +172,13 @@ def _check_duplicates(body: bytes) -> None:
         raise RpcError(INVALID_REQUEST, f"The envelope has these members twice: {', '.join(sorted(doubled))}.")
 
 
+def encode_id(identifier: Id) -> bytes:
+    return b"%d" % identifier if type(identifier) is int else _encode(identifier)
+
+
 def encode_result(identifier: Id, members: bytes) -> bytes:
     """A response from the encoded members of its result object, written without their braces."""
-    return b'{"jsonrpc":"2.0","id":%b,"result":{%b}}' % (_encode(identifier), members)
+    return b'{"jsonrpc":"2.0","id":%b,"result":{%b}}' % (encode_id(identifier), members)
 
 
 def encode_error(identifier: Id | None, error: RpcError, call: str = "") -> bytes:

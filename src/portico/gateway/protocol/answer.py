@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from portico.gateway.protocol.call import Call
-from portico.wire.jsonrpc import encode_result
+from portico.wire.jsonrpc import encode_id, encode_result
 from portico.wire.results import LEGACY_TAIL
 
 
@@ -15,7 +15,8 @@ def encode_answer(call: Call, members: bytes) -> bytes:
         return encode_result(call.identifier, b"")
     tail = call.tail or (call.endpoint.modern_tail if call.modern else LEGACY_TAIL)
     comma = b"," if members else b""
-    return encode_result(call.identifier, b'%b%b%b%b"}' % (members, comma, tail, call.call_id.encode()))
+    identifier, call_id = encode_id(call.identifier), call.call_id.encode()
+    return b'{"jsonrpc":"2.0","id":%b,"result":{%b%b%b%b"}}}' % (identifier, members, comma, tail, call_id)
 
 
 def cache_hints(call: Call) -> bytes:
