@@ -88,7 +88,7 @@ class Relay:
                 call.method,
                 call.raw,
                 identifier=identifier,
-                deadline=math.inf if call.modern and call.method == "subscriptions/listen" else call.deadline,
+                deadline=_deadline(call, spec),
                 hear=lambda heard: self._hear(call, heard),
                 headers=_headers(call, spec),
             )
@@ -202,6 +202,13 @@ def _answer_question(session: Session, message: Message) -> None:
         answer(b'"result":' + bytes(message.result))
     elif message.error is not UNSET:
         answer(b'"error":' + bytes(message.error))
+
+
+def _deadline(call: Call, spec: McpSpec) -> float:
+    """What ends first: the time that the endpoint gives a call, or that the document gives this server."""
+    if call.modern and call.method == "subscriptions/listen":
+        return math.inf
+    return min(call.deadline, call.started + spec.timeout)
 
 
 def _headers(call: Call, spec: McpSpec) -> dict[str, str]:
