@@ -12,7 +12,7 @@ const wishes = listing ? [] : JSON.parse(process.env.MCP_CONFORMANCE_CONTEXT ?? 
 const client = new Client(
   { name: "portico-tests-relay", version: "1" },
   {
-    capabilities: { elicitation: { form: { applyDefaults: true } } },
+    capabilities: { elicitation: { form: { applyDefaults: true } }, sampling: {}, roots: {} },
     versionNegotiation: { mode: revision === MODERN ? { pin: MODERN } : "legacy" },
   },
 );
