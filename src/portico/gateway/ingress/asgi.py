@@ -9,7 +9,7 @@ from typing import Any
 
 from portico.gateway.exchange import Headers, Reply, Request, Stream, text_reply
 from portico.gateway.ingress.heads import BadHead, HeadLimits, unique_headers
-from portico.gateway.ingress.http1 import Callers, Handler, Patience
+from portico.gateway.ingress.home import Callers, Handler, Patience
 
 log = logging.getLogger("portico.ingress")
 

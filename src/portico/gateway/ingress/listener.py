@@ -11,7 +11,8 @@ from email.utils import formatdate
 from time import monotonic
 
 from portico.gateway.ingress.heads import HeadLimits
-from portico.gateway.ingress.http1 import Callers, Connection, Handler
+from portico.gateway.ingress.home import Callers, Handler
+from portico.gateway.ingress.http1 import Connection
 from portico.gateway.ingress.known_heads import KnownHeads
 from portico.gateway.ingress.leaving import Guest
 
