@@ -279,6 +279,9 @@ class AsgiListener:
     def in_flight(self) -> int:
         return self._app.in_flight
 
+    def __len__(self) -> int:
+        return len(self._server.server_state.connections)
+
     async def begin(self, listener: socket.socket) -> None:
         self._server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]
         self._task = asyncio.create_task(self._server.serve(sockets=[listener]))
