@@ -30,40 +30,53 @@ class Line(msgspec.Struct, omit_defaults=True):
 class AccessLog:
     """`style` is json, text or off. `clean` takes secrets out of what others wrote.
 
-    Lines wait for flush(), which is called several times a second.
+    Lines wait for flush(), which is called several times a second; under load they are encoded in batches before, for
+    bytes take a quarter of the room.
     """
 
     MOST_WAITING = 10_000
+    BATCH = 256
 
     def __init__(self, style: str, sink: IO[bytes], clean: Callable[[str], str] = str) -> None:
         self._style = style
         self._sink = sink
         self._clean = clean
         self._waiting: list[Line] = []
+        self._encoded: list[bytes] = []
         self._encoder = msgspec.json.Encoder()
         self.lost = 0
 
     def write(self, line: Line) -> None:
         if self._style == "off":
             return
-        if len(self._waiting) >= self.MOST_WAITING:
-            self.lost += 1
+        waiting = self._waiting
+        waiting.append(line)
+        if len(waiting) < self.BATCH:
             return
-        self._waiting.append(line)
+        if len(self._encoded) < self.MOST_WAITING // self.BATCH:
+            self._encode()
+        else:
+            waiting.clear()
+            self.lost += self.BATCH
 
     def flush(self) -> None:
-        if not self._waiting:
+        if self._waiting:
+            self._encode()
+        if not self._encoded:
             return
+        data, self._encoded = b"".join(self._encoded), []
+        self._sink.write(data)
+        self._sink.flush()
+
+    def _encode(self) -> None:
         waiting, self._waiting = self._waiting, []
         for line in waiting:
             if line.detail:
                 line.detail = self._clean(line.detail)
         if self._style == "json":
-            data = self._encoder.encode_lines(waiting)
+            self._encoded.append(self._encoder.encode_lines(waiting))
         else:
-            data = "".join([_text(line) for line in waiting]).encode()
-        self._sink.write(data)
-        self._sink.flush()
+            self._encoded.append("".join([_text(line) for line in waiting]).encode())
 
 
 def _text(line: Line) -> str:
