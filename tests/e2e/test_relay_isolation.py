@@ -23,6 +23,8 @@ EACH = 60
 STEPS = 3
 SECONDS = float(os.environ.get("PORTICO_SOAK_SECONDS", "0"))
 SESSIONS = 300
+IDLE = 3
+"""Seconds after which a session that its client has forgotten ends."""
 MEBI = 1024 * 1024
 
 
@@ -119,19 +121,24 @@ async def test_sessions_that_are_opened_and_dropped_leave_nothing(tmp_path: Path
             "http": {"url": url, "session": session, "idleTimeout": "1s"},
             "process": process(session=session, idleTimeout="1s"),
         }
-        with gateway(tmp_path, documents(tmp_path, servers)) as running:
+        with gateway(tmp_path, documents(tmp_path, servers), "--limit-session-idle", str(IDLE)) as running:
             (pid,) = running.pids().values()
             await sessions(running, 40, session)
             await settled(running, url)
-            baseline = descriptors(pid), len(descendants(pid)), resident(pid)
+            baseline = held(running, pid), len(descendants(pid)), resident(pid)
             began = time.monotonic()
             await sessions(running, SESSIONS, session)
             while time.monotonic() - began < SECONDS:
                 await sessions(running, SESSIONS, session)
             await settled(running, url)
-            await eventually(lambda: descriptors(pid) <= baseline[0] + 4, "descriptors as before")
+            await eventually(lambda: held(running, pid) <= baseline[0] + 4, "descriptors as before")
             assert len(descendants(pid)) <= baseline[1]
             assert resident(pid) <= baseline[2] + 24 * MEBI
+
+
+def held(running: Gateway, pid: int) -> float:
+    """Descriptors, without the connections that are kept for the next calls for a while."""
+    return descriptors(pid) - running.figure("portico_upstream_connections")
 
 
 async def sessions(running: Gateway, count: int, kind: str) -> None:
@@ -150,7 +157,9 @@ async def come_and_go(http: httpx.AsyncClient, url: str, number: int, at_once: a
         assert await Client(http, url, session).text("echo", {"nonce": nonce}) == nonce
         if number % 3 == 0:
             await stand_for_a_moment(session)
-        assert (await session.end(http)).status_code < 300
+        # One in four is forgotten rather than ended.
+        if number % 4 != 1:
+            assert (await session.end(http)).status_code < 300
 
 
 async def stand_for_a_moment(session: Session) -> None:
