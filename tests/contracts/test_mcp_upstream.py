@@ -8,6 +8,7 @@ import pytest
 from tests.contracts.mcp_servers import Talk, hello, params, spec_of
 
 from portico.net.egress import Egress
+from portico.net.errors import Unreachable
 from portico.net.http_client import HttpClient
 from portico.upstream.mcp import McpUpstream
 from portico.upstream.pool import Pool
@@ -108,6 +109,18 @@ async def test_a_subscription_brings_its_notifications_under_the_clients_id(talk
     listening.cancel()
     with pytest.raises(asyncio.CancelledError):
         await listening
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_subscription_ends_when_nobody_leases_its_upstream(kind: str, pool: Pool) -> None:
+    async with spec_of(kind, "modern") as spec:
+        lease = pool.lease([spec])
+        talk = Talk(await lease[spec].modern())
+        listening = asyncio.create_task(talk.ask("subscriptions/listen", {"notifications": {}}))
+        await talk.until("notifications/subscriptions/acknowledged")
+        lease.release()
+        with pytest.raises(Unreachable):
+            await asyncio.wait_for(listening, 10)
 
 
 @pytest.mark.parametrize("kind", KINDS)

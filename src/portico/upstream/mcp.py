@@ -116,7 +116,10 @@ class Conversation(Protocol):
         """
         ...
 
-    async def notify(self, method: str, params: bytes | None) -> None: ...
+    async def notify(self, method: str, params: bytes | None) -> None:
+        """Tell it something. `notifications/cancelled` is not passed on: its id is the client's, and could be the
+        number of somebody else's request."""
+        ...
 
     def listen(self, hear: Hear) -> Callable[[], None]:
         """Be told what concerns no request: list changes, log messages, requests. Returns what ends it."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
-from portico.net.errors import NetError
+from portico.net.errors import NetError, TimedOut
 from portico.upstream.mcp import Conversation, Era, Health, Hello, McpSpec
 from portico.upstream.mcp_eras import Eras
 from portico.upstream.mcp_handshake import OWN_HELLO, WrongEra
@@ -71,8 +71,9 @@ class ChannelUpstream:
                 (await self._shelf.take(hello or OWN_HELLO)).release()
         except WrongEra:
             return False
-        except NetError:
-            if era == "legacy":
+        except NetError as error:
+            # One that kept silent has been asked in both ways.
+            if era == "legacy" or isinstance(error, TimedOut):
                 raise
             # A legacy server may die of a question before its handshake. If it does so of any start, this raises.
             return not await self._eras.speak("legacy", hello)

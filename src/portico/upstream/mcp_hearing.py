@@ -63,7 +63,7 @@ class Hearing:
         if message.is_request:
             assert isinstance(message.id, int | str)
             self._question(message.id, method, params, asked, under_way)
-        elif method == "notifications/cancelled" and asked is None:
+        elif method == "notifications/cancelled":
             self._withdraw(params)
         elif asked is not None and asked.hear is not None:
             asked.hear(Heard(method, params))

@@ -38,6 +38,8 @@ class Place:
         self.clock = loop.time
         self.work = Work()
         self.closed = False
+        self.lasting: set[StreamingResponse] = set()
+        """The streams of listeners, which have no end of their own."""
         self.life = Life(self.target.name, loop.time)
         self._log = BoundedLog(self.target.name, loop.time)
         self._on_change = on_change
@@ -47,8 +49,11 @@ class Place:
     def begin(self) -> None:
         """One more request is under way, until `work.leave`. Raises Unreachable when no more are taken."""
         if self.closed:
-            raise Unreachable(f"{self.target.name} is not called any more: its configuration has changed")
+            raise self.over()
         self.work.enter()
+
+    def over(self) -> Unreachable:
+        return Unreachable(f"{self.target.name} is not called any more: its configuration has changed")
 
     def answered(self) -> None:
         if not self.life.is_serving:
@@ -102,6 +107,8 @@ class Place:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
+        for response in tuple(self.lasting):
+            response.drop()
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

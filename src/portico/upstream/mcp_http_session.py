@@ -116,6 +116,8 @@ class HttpSession:
         raise AssertionError("the second attempt returns or raises")
 
     async def notify(self, method: str, params: bytes | None) -> None:
+        if method == "notifications/cancelled":
+            return
         try:
             await self._post(envelope.notification(method, params))
         except NetError as error:

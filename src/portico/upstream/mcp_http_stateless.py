@@ -112,14 +112,20 @@ class Stateless:
     async def _listen(self, lines: bytes, body: bytes, asked: Asked) -> Outcome:
         """A request that lasts: it takes no connection from calls, and nobody waits for its end."""
         place = self._place
+        if place.closed:
+            raise place.over()
         try:
             response = await place.streams.stream(
                 place.target.origin, place.target.post(lines, body), deadline=asked.deadline, first_byte=float("inf")
             )
             place.answered()
-            return await self._outcome(response, asked)
+            place.lasting.add(response)
+            try:
+                return await self._outcome(response, asked)
+            finally:
+                place.lasting.discard(response)
         except NetError as error:
-            raise place.failed(error) from error
+            raise place.over() if place.closed else place.failed(error) from error
 
     async def _outcome(self, response: Response | StreamingResponse, asked: Asked) -> Outcome:
         if response.status == 200 and is_events(response):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-from portico.net.errors import NetError, TimedOut
+from portico.net.errors import NetError, TimedOut, Unreachable
 from portico.upstream import mcp_envelope as envelope
 from portico.upstream import mcp_handshake as handshake
 from portico.upstream.mcp import Era, Hear, Hello, Outcome
@@ -70,7 +70,7 @@ class SharedConversation:
                 self._home.work.leave()
 
     async def notify(self, method: str, params: bytes | None) -> None:
-        if self._channel is not None:
+        if self._channel is not None and method != "notifications/cancelled":
             self._channel.send(envelope.notification(method, params), None)
 
     def listen(self, hear: Hear) -> Callable[[], None]:
@@ -194,8 +194,11 @@ class SharedConversation:
                 self._home.log.warning("could not be answered: %s", error.message)
 
     async def _rest(self) -> None:
-        channel, self._channel, self._mux = self._channel, None, None
+        channel, self._channel = self._channel, None
+        mux, self._mux = self._mux, None
         self._stop_watching()
+        if mux is not None:
+            mux.end(Unreachable(f"{self._home.name} was ended, for nobody was to need it any more"))
         self._home.rested(self)
         if channel is not None:
             channel.on_end = lambda _: None

@@ -21,7 +21,10 @@ class Work:
             self._quiet.set_result(None)
 
     async def ended(self, patience: float) -> None:
-        """Returns when nothing is under way, or after so many seconds."""
-        if self._count and patience > 0:
+        """Returns when nothing is under way, or after so many seconds. Who has no patience ends that of others too."""
+        if patience <= 0:
+            if self._quiet is not None and not self._quiet.done():
+                self._quiet.set_result(None)
+        elif self._count:
             self._quiet = asyncio.get_running_loop().create_future()
             await asyncio.wait([self._quiet], timeout=patience)

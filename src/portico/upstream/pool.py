@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
 
 from portico.net.errors import NetError
 from portico.net.http_client import HttpClient
@@ -65,7 +64,8 @@ class Pool:
         self._environment = dict(environment or {"PATH": os.defpath})
         self._running: dict[McpSpec, McpUpstream] = {}
         self._leases: dict[McpSpec, int] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._starting: set[asyncio.Task[None]] = set()
+        self._ending: dict[asyncio.Task[None], McpUpstream] = {}
 
     def lease(self, specs: Iterable[McpSpec]) -> Lease:
         """Raises Rejected for a spec that can never be called; then nothing is leased."""
@@ -76,7 +76,7 @@ class Pool:
             self._leases[spec] = self._leases.get(spec, 0) + 1
         for spec, upstream in made.items():
             if spec.start == "atStart":
-                self._spawn(_start(upstream))
+                self._start(upstream)
         return Lease(self, {spec: self._running[spec] for spec in wanted})
 
     def find(self, spec: McpSpec) -> McpUpstream | None:
@@ -88,15 +88,19 @@ class Pool:
             self._leases[spec] -= 1
             if not self._leases[spec]:
                 del self._leases[spec]
-                self._spawn(self._running.pop(spec).close(MOST_WAITED))
+                self._end(self._running.pop(spec))
 
     def health(self) -> list[tuple[McpSpec, Health]]:
         return [(spec, upstream.health) for spec, upstream in self._running.items()]
 
     async def close(self) -> None:
-        running, self._running = tuple(self._running.values()), {}
+        """End everything now; what is under way fails."""
+        running = [*self._running.values(), *self._ending.values()]
+        self._running.clear()
         self._leases.clear()
-        await asyncio.gather(*(upstream.close() for upstream in running), *self._tasks, return_exceptions=True)
+        for task in self._starting:
+            task.cancel()
+        await asyncio.gather(*(upstream.close() for upstream in running), *self._ending)
 
     def _make(self, spec: McpSpec) -> McpUpstream:
         if spec.kind == "http":
@@ -105,13 +109,18 @@ class Pool:
             return stdio_upstream(spec, self._environment)
         return sse_upstream(spec, self._client, self._streams)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _start(self, upstream: McpUpstream) -> None:
+        task = asyncio.get_running_loop().create_task(_warm(upstream))
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
+
+    def _end(self, upstream: McpUpstream) -> None:
+        task = asyncio.get_running_loop().create_task(upstream.close(MOST_WAITED))
+        self._ending[task] = upstream
+        task.add_done_callback(self._ending.pop)
 
 
-async def _start(upstream: McpUpstream) -> None:
+async def _warm(upstream: McpUpstream) -> None:
     """In the background, whatever comes of it: its health tells."""
     try:
         await upstream.warm()

@@ -338,6 +338,15 @@ async def test_equal_hellos_share_a_session_and_others_do_not(pool) -> None:
         assert server.made == 2
 
 
+async def test_no_client_can_cancel_the_request_of_another(pool) -> None:
+    async with legacy_server() as server:
+        _, talk = await talk_to(pool, server)
+        await talk.conversation.notify("notifications/cancelled", b'{"requestId":2}')
+        await talk.conversation.notify("notifications/roots/list_changed", None)
+        assert "notifications/roots/list_changed" in server.methods()
+        assert "notifications/cancelled" not in server.methods()
+
+
 async def test_forwarded_headers_pass_but_never_over_what_is_configured(pool) -> None:
     async with legacy_server() as server:
         _, talk = await talk_to(pool, server, headers=(("X-Key", "configured"),))

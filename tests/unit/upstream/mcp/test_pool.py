@@ -78,6 +78,19 @@ async def test_a_process_under_way_is_waited_for_too(pool, stdio_spec) -> None:
         await talk.call("say")
 
 
+async def test_closing_the_pool_does_not_wait_for_what_a_reload_left_under_way(pool, stdio_spec) -> None:
+    spec = stdio_spec()
+    lease = pool.lease([spec])
+    talk = Talk(await lease[spec].legacy(hello()))
+    asking = asyncio.create_task(talk.call("hang"))
+    await asyncio.sleep(0.1)
+    lease.release()
+    await asyncio.sleep(0.1)
+    await asyncio.wait_for(pool.close(), 4)
+    with pytest.raises(Unreachable):
+        await asyncio.wait_for(asking, 1)
+
+
 async def test_a_url_that_cannot_be_called_leases_nothing(pool) -> None:
     bad = McpSpec("t", "d", "bad", "http", url="ftp://example.com")
     with pytest.raises(Rejected, match="bad has a URL that cannot be called"):

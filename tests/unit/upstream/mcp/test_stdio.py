@@ -37,6 +37,16 @@ async def pid_of(talk: Talk) -> int:
     return json.loads((await talk.call("who"))["content"][0]["text"])["pid"]
 
 
+async def test_no_client_can_cancel_the_request_of_another(pool, stdio_spec, caplog) -> None:
+    """Ids of clients mean nothing to a server that knows only ours."""
+    _, talk = await talk_to(pool, stdio_spec())
+    sent: list[bytes] = []
+    talk.conversation._channel.send = lambda message, number: sent.append(message)
+    await talk.conversation.notify("notifications/cancelled", b'{"requestId":2}')
+    await talk.conversation.notify("notifications/roots/list_changed", None)
+    assert sent == [b'{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}']
+
+
 async def test_arguments_arrive_and_nothing_of_the_environment_but_what_is_due(pool, stdio_spec) -> None:
     os.environ["UNDUE"] = "1"
     _, talk = await talk_to(pool, stdio_spec(env=(("KEY", "value"),)))
