@@ -126,7 +126,9 @@ async def ask(caller: Caller) -> None:
     number = str(uuid.uuid4())
     answers[number] = asyncio.get_running_loop().create_future()
     await caller.send({"jsonrpc": "2.0", "id": number, "method": "elicitation/create", "params": params})
-    await caller.say(json.dumps(await answers.pop(number)))
+    told = await answers[number]
+    del answers[number]
+    await caller.say(json.dumps(told))
 
 
 async def family(caller: Caller) -> None:

@@ -25,6 +25,7 @@ from portico.wire.jsonrpc import Message, encode_notification
 log = logging.getLogger("portico.relay")
 
 RECONNECTED = "portico/reconnected"
+_NEEDED = {"sampling/createMessage": "sampling", "elicitation/create": "elicitation", "roots/list": "roots"}
 _LISTS = ("tools", "prompts", "resources")
 _encode = msgspec.json.encode
 
@@ -149,6 +150,8 @@ class Relay:
         if heard.answer is None:
             if call.notify is not None:
                 call.notify(_notification(heard))
+        elif call.session is not None and not _can(call.session, heard.method):
+            heard.answer(_refusal(f"This client did not declare that it answers {heard.method}."))
         elif call.notify is None or call.session is None:
             heard.answer(_refusal("This client cannot be asked here: it reads no messages ahead of an answer."))
         else:
@@ -161,7 +164,7 @@ class Relay:
                 session.standing.send(encode_notification(f"notifications/{kind}/list_changed"))
         elif heard.answer is None:
             session.standing.send(_notification(heard))
-        elif not heard.claimed:
+        elif not heard.claimed and _can(session, heard.method):
             heard.claimed = True
             session.standing.send(session.ask(heard.method, heard.params, heard.answer, ""))
 
@@ -222,6 +225,12 @@ def _headers(call: Call, spec: McpSpec) -> dict[str, str]:
 def _notification(heard: Heard) -> bytes:
     head = b'{"jsonrpc":"2.0","method":%b' % _encode(heard.method)
     return head + (b',"params":%b}' % heard.params if heard.params is not None else b"}")
+
+
+def _can(session: Session, method: str) -> bool:
+    """Whether a client can be asked this; one that cannot may never answer, and hold its call up."""
+    needed = _NEEDED.get(method)
+    return needed is None or needed in session.capabilities
 
 
 def _refusal(text: str) -> bytes:
