@@ -81,9 +81,7 @@ SettingsFile = Annotated[str | None, typer.Option("--settings", help="A TOML fil
 def gateway(
     flags: dict[str, Any],
     settings: SettingsFile = None,
-    show_settings: Annotated[
-        bool, typer.Option("--show-settings", is_flag=True, help="Print every setting and leave.")
-    ] = False,
+    show_settings: Annotated[bool, typer.Option("--show-settings", help="Print every setting and leave.")] = False,
 ) -> None:
     """Serve the documents of a store as MCP endpoints."""
     try:

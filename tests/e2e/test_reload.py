@@ -310,12 +310,12 @@ def test_the_reload_command_says_what_is_served_and_what_stands_against_document
     admin = running.admin.removeprefix("http://")
     write(documents / "b.yaml", document(service.url, 0, prefix="/b"))
     good = run("reload", "--admin", admin)
-    assert (good.returncode, good.stdout) == (0, "Serving 2 endpoints: /a, /b.\n")
+    assert (good.returncode, good.stdout) == (0, "Serving 2 endpoints by 2 workers: /a, /b.\n")
     write(documents / "b.yaml", "version: 1\nname: b\nserverz: []\n")
     bad = run("reload", "--admin", admin)
     assert bad.returncode == 1
     assert "b.yaml:3:1: error: " in bad.stdout
-    assert "Serving 2 endpoints: /a, /b." in bad.stdout
+    assert "Serving 2 endpoints by 2 workers: /a, /b." in bad.stdout
 
 
 def test_the_reload_command_says_when_nobody_answers() -> None:
