@@ -1,7 +1,7 @@
 """A future whose answer reaches whoever waits at once, where one of asyncio takes another turn of the loop.
 
 For a task it is a future like any other. Who steps a coroutine without a task sets `resume` instead of adding a
-callback. It saves LATER µs a call (docs/performance.md).
+callback. It saves 1 µs a call (docs/performance.md).
 """
 
 import asyncio

@@ -2,8 +2,8 @@
 
 What the parser says of a head follows from its bytes alone, so bytes that it took once are looked up instead, with the
 digits of Content-Length left out: those are all that may differ. Only a plain request that came in one piece is looked
-up or learnt, and whatever is not found goes to the parser, which alone refuses. It saves LATER of LATER µs a call
-(docs/performance.md); KnownHeads(0) switches it off.
+up or learnt, and whatever is not found goes to the parser, which alone refuses. It saves 7 of 52 µs a call by itself,
+and the short way of calls lives by it (docs/performance.md); KnownHeads(0) switches it off.
 """
 
 from __future__ import annotations

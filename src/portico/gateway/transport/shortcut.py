@@ -3,7 +3,7 @@
 One coroutine does what Entry, StreamableHttp, Stateless or Handshake, dispatch and call_tool do between them. It can,
 because a client says the same in the head of each of its requests, so that what follows from the head is found out once
 (`Lane`). It refuses nothing: whatever is not plain goes the general way from its beginning, before anything has
-happened. LATER of LATER µs a call are saved by it (docs/performance.md); Entry without it behaves alike.
+happened. It saves 12 of 47 µs a call (docs/performance.md); an Entry that is given none behaves alike.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Shortcut:
             return alone(shared.finish(call, broken(call)))
         finally:
             shared.admission.leave(call)
-            if session is not None:
+            if session is not None and call.identifier is not None:
                 session.calls.pop(call.identifier, None)
         shared.observer.finished(call, call.asked, 200, shared.clock())
         return Reply(200, body, JSON_ONLY)

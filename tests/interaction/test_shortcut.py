@@ -1,0 +1,94 @@
+"""Which calls take the short way, and that everything else does not. That both ways answer alike is what every other
+test here shows, for a request over ASGI never takes it.
+"""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.fakes.gateway import Gateway, modern_body, modern_headers, running
+from tests.interaction.documents import USERS
+
+from portico.gateway.exchange import Reply, Request, text_reply
+
+pytestmark = pytest.mark.anyio
+
+ECHO = {"name": "echo", "arguments": {"word": "hi"}}
+SENT = modern_body("tools/call", ECHO)
+
+
+@pytest.fixture
+async def short(anyio_backend: str, tmp_path: Path) -> AsyncIterator[Gateway]:
+    """A gateway that knows nothing but the short way: what does not take it is answered with 599."""
+    async with running(tmp_path, {"users.yaml": USERS}, ingress="http1") as gateway:
+        yield gateway
+
+
+def close_the_general_way(gateway: Gateway) -> None:
+    async def closed(request: Request) -> Reply:
+        return text_reply(500, "the general way")
+
+    gateway.worker.entry._handle = closed  # type: ignore[method-assign]
+
+
+async def test_plain_calls_of_both_eras_take_the_short_way(short: Gateway) -> None:
+    client = await short.open()
+    close_the_general_way(short)
+    for identifier in (1, "a-1", 123456789):
+        modern = await short.modern("tools/call", ECHO, identifier=identifier)
+        legacy = await client.request("tools/call", ECHO, identifier=identifier)
+        for reply in (modern, legacy):
+            assert reply.status == 200, reply.text
+            assert reply.json["id"] == identifier
+            assert "hi" in reply.json["result"]["content"][0]["text"]
+    calls = [line for line in short.lines() if line["kind"] == "call" and line["method"] == "tools/call"]
+    assert [(line["name"], line["outcome"], line["status"]) for line in calls] == [("echo", "ok", 200)] * 6
+
+
+UNUSUAL: dict[str, dict[str, Any]] = {
+    "another method": {"body": modern_body("ping"), "method": "ping"},
+    "an unknown tool": {"params": {"name": "nobody"}},
+    "arguments that do not fit": {"params": {"name": "echo", "arguments": {"word": 1}}},
+    "a progress token": {"meta": {"progressToken": 1}},
+    "a log level": {"meta": {"io.modelcontextprotocol/logLevel": "info"}},
+    "another version in the body": {"meta": {"io.modelcontextprotocol/protocolVersion": "2025-11-25"}},
+    "another tool in the head": {"headers": {"Mcp-Name": "number"}},
+    "another method in the head": {"headers": {"Mcp-Method": "tools/list"}},
+    "a page's origin": {"headers": {"Origin": "https://evil.example"}},
+    "a host that is not ours": {"headers": {"Host": "evil.example"}},
+    "events alone": {"headers": {"Accept": "text/event-stream"}},
+    "a body of another kind": {"headers": {"Content-Type": "text/plain"}},
+    "an id of null": {"body": SENT.replace(b'"id":1,', b'"id":null,').replace(b'"id": 1,', b'"id": null,')},
+    "an id with an escape": {"identifier": 'a"b'},
+    "a huge id": {"identifier": 2**60},
+    "a member twice": {"body": SENT[:-1] + b',"params":{}}'},
+    "a member more": {"body": SENT[:-1] + b',"more":{}}'},
+    "another order of members": {
+        "body": b'{"method"' + SENT.partition(b'"method"')[2][:-1] + b',"jsonrpc":"2.0","id":1}'
+    },
+    "a param that the short way does not know": {"params": {**ECHO, "cursor": "x"}},
+    "brackets without end": {"params": {"name": "echo", "arguments": {"word": "[" * 80}}},
+    "no body": {"body": b""},
+}
+
+
+@pytest.mark.parametrize("case", UNUSUAL.values(), ids=UNUSUAL)
+async def test_everything_unusual_takes_the_general_way(short: Gateway, case: dict[str, Any]) -> None:
+    close_the_general_way(short)
+    params = case.get("params", ECHO)
+    sent = case.get("body")
+    if sent is None:
+        sent = modern_body("tools/call", params, case.get("meta"), case.get("identifier", 1))
+    headers = modern_headers(case.get("method", "tools/call"), params) | case.get("headers", {})
+    for _ in range(2):
+        reply = await short.send("POST", "/users/mcp", headers, sent)
+        assert (reply.status, reply.text.strip()) == (500, "the general way")
+
+
+async def test_a_reload_is_seen_at_once(short: Gateway) -> None:
+    assert (await short.modern("tools/call", ECHO)).status == 200
+    short.write("users.yaml", USERS.replace("name: echo", "name: said").replace("[echo]", "[said]"))
+    await short.reload()
+    reply = await short.modern("tools/call", ECHO)
+    assert "Unknown tool" in reply.json["error"]["message"]
