@@ -172,7 +172,10 @@ class SharedConversation:
         """The channel has ended by itself; the mux has failed what was under way."""
         if self._mux is None:
             return
-        self._channel = self._mux = None
+        channel, self._channel, self._mux = self._channel, None, None
+        if channel is not None:
+            # A process that only closed its output goes on, until it is ended.
+            self._home.spawn(channel.close())
         self._stop_watching()
         self._home.lost(self, error)
         if self.holders > 0 or self._home.spec.start == "atStart":
