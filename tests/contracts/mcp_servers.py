@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-from portico.upstream.mcp import Conversation, Heard, Hello, McpSpec, Outcome
+from portico.upstream.mcp.upstream import Conversation, Heard, Hello, McpSpec, Outcome
 
 FIXTURE = Path(__file__).parents[1] / "fakes" / "everything_fixture.py"
 MODERN = "2026-07-28"

@@ -10,7 +10,7 @@ from tests.contracts.mcp_servers import Talk, hello, params, spec_of
 from portico.net.egress import Egress
 from portico.net.errors import Unreachable
 from portico.net.http_client import HttpClient
-from portico.upstream.mcp import McpUpstream
+from portico.upstream.mcp.upstream import McpUpstream
 from portico.upstream.pool import Pool
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from portico.net.errors import NetError
 from portico.net.http_client import HttpClient
-from portico.upstream.mcp import Health, McpSpec, McpUpstream
-from portico.upstream.mcp_http import HttpUpstream
-from portico.upstream.mcp_sse import sse_upstream
-from portico.upstream.mcp_stdio import stdio_upstream
+from portico.upstream.mcp.http import HttpUpstream
+from portico.upstream.mcp.sse import sse_upstream
+from portico.upstream.mcp.stdio import stdio_upstream
+from portico.upstream.mcp.upstream import Health, McpSpec, McpUpstream
 
 MOST_WAITED = 30.0
 

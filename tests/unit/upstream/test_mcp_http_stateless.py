@@ -8,7 +8,7 @@ from tests.fakes.mcp_http import Exchange, legacy_server
 
 from portico.net.egress import Egress
 from portico.net.http_client import HttpClient
-from portico.upstream.mcp import McpSpec
+from portico.upstream.mcp.upstream import McpSpec
 from portico.upstream.pool import Pool
 
 pytestmark = pytest.mark.anyio

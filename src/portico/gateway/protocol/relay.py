@@ -17,7 +17,7 @@ from portico.gateway.protocol.dispatch import METHODS, Answer, Method, find_meth
 from portico.gateway.protocol.params import UNSET
 from portico.gateway.session.session import Session
 from portico.net.errors import Busy, NetError
-from portico.upstream.mcp import Conversation, Era, Heard, Hello, McpSpec, McpUpstream
+from portico.upstream.mcp.upstream import Conversation, Era, Heard, Hello, McpSpec, McpUpstream
 from portico.wire import errors, versions
 from portico.wire.errors import RpcError
 from portico.wire.jsonrpc import Message, encode_notification

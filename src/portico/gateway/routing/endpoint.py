@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from portico.gateway.routing.catalog import Catalog
-from portico.upstream.mcp import McpSpec
+from portico.upstream.mcp.upstream import McpSpec
 
 
 @dataclass(frozen=True, slots=True)

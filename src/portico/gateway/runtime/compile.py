@@ -29,7 +29,7 @@ from portico.gateway.runtime.mcp_specs import mcp_spec
 from portico.gateway.runtime.uri_templates import compile_uri_template
 from portico.template import RenderError, compile_value
 from portico.upstream.http_api import HttpTool
-from portico.upstream.mcp import McpSpec
+from portico.upstream.mcp.upstream import McpSpec
 from portico.wire.results import identity, modern_tail
 from portico.wire.versions import supported
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from portico.config.document import Document
 from portico.template import compile_header
-from portico.upstream.mcp import McpSpec
+from portico.upstream.mcp.upstream import McpSpec
 
 ROOTS = frozenset({"values", "secrets"})
 

@@ -23,7 +23,7 @@ from portico.net.errors import NetError
 from portico.store.secrets import Secrets
 from portico.store.store import Store, StoredText
 from portico.template import RenderError, TemplateError
-from portico.upstream.mcp import McpSpec
+from portico.upstream.mcp.upstream import McpSpec
 
 log = logging.getLogger("portico.reload")
 

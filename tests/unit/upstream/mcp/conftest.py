@@ -11,7 +11,7 @@ import pytest
 
 from portico.net.egress import Egress
 from portico.net.http_client import HttpClient
-from portico.upstream.mcp import McpSpec
+from portico.upstream.mcp.upstream import McpSpec
 from portico.upstream.pool import Pool
 
 FAKE = Path(__file__).parents[3] / "fakes" / "mcp_stdio.py"

@@ -9,7 +9,7 @@ from tests.contracts.mcp_servers import CAPABILITIES, Talk, free_port, hello, pa
 from tests.fakes.mcp_http import EVENTS, Exchange, LegacyServer, legacy_server
 
 from portico.net.errors import Malformed, Rejected, TimedOut, Unreachable
-from portico.upstream.mcp import McpSpec, McpUpstream
+from portico.upstream.mcp.upstream import McpSpec, McpUpstream
 from portico.upstream.pool import Pool
 
 pytestmark = pytest.mark.anyio

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portico.net.errors import Busy, TimedOut, Unreachable
-from portico.upstream import mcp_envelope as envelope
-from portico.upstream.mcp import Era, Heard
-from portico.upstream.mcp_hearing import Hearing
-from portico.upstream.mcp_log import BoundedLog
-from portico.upstream.mcp_mux import MOST, Mux
+from portico.upstream.mcp import envelope as envelope
+from portico.upstream.mcp.hearing import Hearing
+from portico.upstream.mcp.log import BoundedLog
+from portico.upstream.mcp.mux import MOST, Mux
+from portico.upstream.mcp.upstream import Era, Heard
 
 pytestmark = pytest.mark.anyio
 SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"

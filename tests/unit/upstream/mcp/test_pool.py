@@ -9,7 +9,7 @@ from tests.contracts.mcp_servers import Talk, hello, until
 from tests.fakes.mcp_http import Exchange, legacy_server
 
 from portico.net.errors import Rejected, Unreachable
-from portico.upstream.mcp import McpSpec
+from portico.upstream.mcp.upstream import McpSpec
 
 pytestmark = pytest.mark.anyio
 

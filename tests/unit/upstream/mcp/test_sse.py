@@ -9,7 +9,7 @@ from tests.fakes.mcp_http import Exchange
 from tests.fakes.net_servers import read_request, serving
 
 from portico.net.errors import Malformed, NetError, Rejected, TimedOut, Unreachable
-from portico.upstream.mcp import McpSpec
+from portico.upstream.mcp.upstream import McpSpec
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ import pytest
 from tests.contracts.mcp_servers import Talk, hello, until
 
 from portico.net.errors import Rejected, TimedOut, Unreachable
-from portico.upstream.mcp import McpSpec, McpUpstream
+from portico.upstream.mcp.upstream import McpSpec, McpUpstream
 from portico.upstream.pool import Pool
 
 pytestmark = pytest.mark.anyio
@@ -225,7 +225,7 @@ GATEWAY = """
 import asyncio, json, os, sys
 from portico.net.egress import Egress
 from portico.net.http_client import HttpClient
-from portico.upstream.mcp import Hello, McpSpec
+from portico.upstream.mcp.upstream import Hello, McpSpec
 from portico.upstream.pool import Pool
 
 async def main():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from portico.upstream.mcp import Health
+from portico.upstream.mcp.upstream import Health
 
 log = logging.getLogger("portico.upstream")
 

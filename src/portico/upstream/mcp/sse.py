@@ -10,15 +10,15 @@ from collections.abc import Callable, Mapping
 from portico.net.errors import Malformed, NetError, Rejected, TimedOut, Unreachable
 from portico.net.http_client import HttpClient
 from portico.net.streaming import StreamingResponse
-from portico.upstream.mcp import McpSpec
-from portico.upstream.mcp_answer import body_of, is_events, is_lost_session, refused
-from portico.upstream.mcp_channel import Channel
-from portico.upstream.mcp_channels import ChannelUpstream
-from portico.upstream.mcp_health import Life
-from portico.upstream.mcp_home import Home
-from portico.upstream.mcp_log import BoundedLog
-from portico.upstream.mcp_mux import Mux
-from portico.upstream.mcp_target import Target
+from portico.upstream.mcp.answer import body_of, is_events, is_lost_session, refused
+from portico.upstream.mcp.channel import Channel
+from portico.upstream.mcp.channels import ChannelUpstream
+from portico.upstream.mcp.health import Life
+from portico.upstream.mcp.home import Home
+from portico.upstream.mcp.log import BoundedLog
+from portico.upstream.mcp.mux import Mux
+from portico.upstream.mcp.target import Target
+from portico.upstream.mcp.upstream import McpSpec
 from portico.wire.sse_reader import Event, EventReader
 
 MOST_POSTS = 512

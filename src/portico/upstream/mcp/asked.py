@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from portico.upstream.mcp import Hear, Outcome
+from portico.upstream.mcp.upstream import Hear, Outcome
 from portico.wire.jsonrpc import Id
 
 PARKED = 600.0

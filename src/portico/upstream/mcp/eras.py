@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, Literal
 
-from portico.upstream.mcp import Era, Hello
-from portico.upstream.mcp_flight import Flight
+from portico.upstream.mcp.flight import Flight
+from portico.upstream.mcp.upstream import Era, Hello
 
 BOTH: tuple[Era, Era] = ("modern", "legacy")
 

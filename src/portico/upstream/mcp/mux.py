@@ -13,11 +13,11 @@ from typing import Protocol
 import msgspec
 
 from portico.net.errors import Busy, NetError, TimedOut
-from portico.upstream import mcp_envelope as envelope
-from portico.upstream.mcp import Era, Hear, Outcome
-from portico.upstream.mcp_asked import Asked
-from portico.upstream.mcp_hearing import Hearing
-from portico.upstream.mcp_log import BoundedLog
+from portico.upstream.mcp import envelope as envelope
+from portico.upstream.mcp.asked import Asked
+from portico.upstream.mcp.hearing import Hearing
+from portico.upstream.mcp.log import BoundedLog
+from portico.upstream.mcp.upstream import Era, Hear, Outcome
 from portico.wire.jsonrpc import UNSET, Id, Message
 
 MOST = 512

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from portico.net.errors import NetError
-from portico.upstream.mcp_mux import Mux
+from portico.upstream.mcp.mux import Mux
 
 
 class Channel(Protocol):

@@ -12,9 +12,9 @@ from collections.abc import Callable, Collection
 
 import msgspec
 
-from portico.upstream.mcp import Hear, Heard
-from portico.upstream.mcp_asked import Asked
-from portico.upstream.mcp_envelope import params_of, response
+from portico.upstream.mcp.asked import Asked
+from portico.upstream.mcp.envelope import params_of, response
+from portico.upstream.mcp.upstream import Hear, Heard
 from portico.wire.errors import METHOD_NOT_FOUND, OVERLOADED
 from portico.wire.jsonrpc import Message
 

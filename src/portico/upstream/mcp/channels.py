@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import cast
 
 from portico.net.errors import NetError, TimedOut
-from portico.upstream.mcp import Conversation, Era, Health, Hello, McpSpec
-from portico.upstream.mcp_eras import Eras
-from portico.upstream.mcp_handshake import OWN_HELLO, WrongEra
-from portico.upstream.mcp_home import Home
-from portico.upstream.mcp_shared import SharedConversation
-from portico.upstream.mcp_shelf import Kept, Shelf
+from portico.upstream.mcp.eras import Eras
+from portico.upstream.mcp.handshake import OWN_HELLO, WrongEra
+from portico.upstream.mcp.home import Home
+from portico.upstream.mcp.shared import SharedConversation
+from portico.upstream.mcp.shelf import Kept, Shelf
+from portico.upstream.mcp.upstream import Conversation, Era, Health, Hello, McpSpec
 
 
 class ChannelUpstream:

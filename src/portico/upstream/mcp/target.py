@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 from portico import __version__
 from portico.net.errors import Malformed, Rejected
 from portico.net.origin import Origin, authority
-from portico.upstream.mcp import McpSpec
+from portico.upstream.mcp.upstream import McpSpec
 
 _OWN = frozenset(
     (

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from portico.net.errors import Malformed, NetError, Rejected, TimedOut, Unreachable
 from portico.net.response import Response
 from portico.net.streaming import StreamingResponse
-from portico.upstream.mcp import Outcome
-from portico.upstream.mcp_answer import body_of, is_events, refused
-from portico.upstream.mcp_asked import Asked
-from portico.upstream.mcp_http_place import Place
+from portico.upstream.mcp.answer import body_of, is_events, refused
+from portico.upstream.mcp.asked import Asked
+from portico.upstream.mcp.http_place import Place
+from portico.upstream.mcp.upstream import Outcome
 from portico.wire.sse_reader import EventReader
 
 RETRY = 1.0

@@ -14,14 +14,14 @@ import msgspec
 from portico.net.errors import NetError
 from portico.net.response import Response
 from portico.net.streaming import StreamingResponse
-from portico.upstream import mcp_envelope as envelope
-from portico.upstream import mcp_handshake as handshake
-from portico.upstream.mcp import Era, Hear, Outcome
-from portico.upstream.mcp_answer import Refusal, body_of, is_events, refused, whole_outcome
-from portico.upstream.mcp_asked import Asked
-from portico.upstream.mcp_hearing import Hearing
-from portico.upstream.mcp_http_events import AnswerStream
-from portico.upstream.mcp_http_place import NOTICE, Place
+from portico.upstream.mcp import envelope as envelope
+from portico.upstream.mcp import handshake as handshake
+from portico.upstream.mcp.answer import Refusal, body_of, is_events, refused, whole_outcome
+from portico.upstream.mcp.asked import Asked
+from portico.upstream.mcp.hearing import Hearing
+from portico.upstream.mcp.http_events import AnswerStream
+from portico.upstream.mcp.http_place import NOTICE, Place
+from portico.upstream.mcp.upstream import Era, Hear, Outcome
 from portico.wire.jsonrpc import UNSET, Id
 
 _LISTEN = "subscriptions/listen"

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from portico.upstream.mcp import Outcome
+from portico.upstream.mcp.upstream import Outcome
 from portico.wire.jsonrpc import UNSET, Id, Message
 
 SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"

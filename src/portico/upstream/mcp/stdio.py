@@ -7,14 +7,14 @@ import re
 from collections.abc import Callable, Mapping
 
 from portico.net.errors import NetError, Rejected, Unreachable
-from portico.upstream.mcp import McpSpec
-from portico.upstream.mcp_channel import Channel
-from portico.upstream.mcp_channels import ChannelUpstream
-from portico.upstream.mcp_health import Life
-from portico.upstream.mcp_home import Home
-from portico.upstream.mcp_log import BoundedLog
-from portico.upstream.mcp_mux import Mux
-from portico.upstream.process import LONGEST_LINE, Process
+from portico.upstream.mcp.channel import Channel
+from portico.upstream.mcp.channels import ChannelUpstream
+from portico.upstream.mcp.health import Life
+from portico.upstream.mcp.home import Home
+from portico.upstream.mcp.log import BoundedLog
+from portico.upstream.mcp.mux import Mux
+from portico.upstream.mcp.process import LONGEST_LINE, Process
+from portico.upstream.mcp.upstream import McpSpec
 
 _ID = re.compile(rb'"id"\s*:\s*(\d{1,15})\s*[,}]')
 _HIDDEN_AT_LEAST = 6

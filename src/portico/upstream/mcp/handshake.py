@@ -9,8 +9,8 @@ import msgspec
 
 from portico import __version__
 from portico.net.errors import Rejected
-from portico.upstream import mcp_envelope as envelope
-from portico.upstream.mcp import Hello, Outcome
+from portico.upstream.mcp import envelope as envelope
+from portico.upstream.mcp.upstream import Hello, Outcome
 from portico.wire import errors, versions
 
 VERSION = versions.MODERN[0]

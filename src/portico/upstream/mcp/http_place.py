@@ -10,12 +10,12 @@ from portico.net.errors import NetError, Rejected, TimedOut, Unreachable
 from portico.net.http_client import HttpClient
 from portico.net.response import Response
 from portico.net.streaming import StreamingResponse
-from portico.upstream import mcp_envelope as envelope
-from portico.upstream.mcp import McpSpec
-from portico.upstream.mcp_health import Life
-from portico.upstream.mcp_log import BoundedLog
-from portico.upstream.mcp_target import Target
-from portico.upstream.mcp_work import Work
+from portico.upstream.mcp import envelope as envelope
+from portico.upstream.mcp.health import Life
+from portico.upstream.mcp.log import BoundedLog
+from portico.upstream.mcp.target import Target
+from portico.upstream.mcp.upstream import McpSpec
+from portico.upstream.mcp.work import Work
 from portico.wire.jsonrpc import Message
 
 LINGER = 2.0

@@ -7,8 +7,8 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Protocol
 
 from portico.net.errors import Busy
-from portico.upstream.mcp import Conversation, Hello
-from portico.upstream.mcp_flight import Flight
+from portico.upstream.mcp.flight import Flight
+from portico.upstream.mcp.upstream import Conversation, Hello
 
 MOST = 1_000
 

@@ -11,14 +11,14 @@ from typing import cast
 
 from portico.net.errors import NetError
 from portico.net.http_client import HttpClient
-from portico.upstream.mcp import Conversation, Era, Health, Hello, McpSpec
-from portico.upstream.mcp_eras import Eras
-from portico.upstream.mcp_handshake import OWN_HELLO, WrongEra
-from portico.upstream.mcp_health import FIRST_PAUSE, later
-from portico.upstream.mcp_http_place import Place
-from portico.upstream.mcp_http_session import HttpSession
-from portico.upstream.mcp_http_stateless import Stateless
-from portico.upstream.mcp_shelf import Kept, Shelf
+from portico.upstream.mcp.eras import Eras
+from portico.upstream.mcp.handshake import OWN_HELLO, WrongEra
+from portico.upstream.mcp.health import FIRST_PAUSE, later
+from portico.upstream.mcp.http_place import Place
+from portico.upstream.mcp.http_session import HttpSession
+from portico.upstream.mcp.http_stateless import Stateless
+from portico.upstream.mcp.shelf import Kept, Shelf
+from portico.upstream.mcp.upstream import Conversation, Era, Health, Hello, McpSpec
 
 
 class HttpUpstream:

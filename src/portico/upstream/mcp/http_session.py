@@ -12,16 +12,16 @@ from collections.abc import Callable, Mapping
 from portico.net.errors import Malformed, NetError, TimedOut
 from portico.net.response import Response
 from portico.net.streaming import StreamingResponse
-from portico.upstream import mcp_envelope as envelope
-from portico.upstream import mcp_handshake as handshake
-from portico.upstream.mcp import Era, Hear, Hello, Outcome
-from portico.upstream.mcp_answer import body_of, is_events, is_lost_session, refused, whole_outcome
-from portico.upstream.mcp_asked import Asked
-from portico.upstream.mcp_flight import Flight
-from portico.upstream.mcp_hearing import Hearing
-from portico.upstream.mcp_http_events import AnswerStream
-from portico.upstream.mcp_http_place import NOTICE, Place
-from portico.upstream.mcp_http_standing import StandingStream
+from portico.upstream.mcp import envelope as envelope
+from portico.upstream.mcp import handshake as handshake
+from portico.upstream.mcp.answer import body_of, is_events, is_lost_session, refused, whole_outcome
+from portico.upstream.mcp.asked import Asked
+from portico.upstream.mcp.flight import Flight
+from portico.upstream.mcp.hearing import Hearing
+from portico.upstream.mcp.http_events import AnswerStream
+from portico.upstream.mcp.http_place import NOTICE, Place
+from portico.upstream.mcp.http_standing import StandingStream
+from portico.upstream.mcp.upstream import Era, Hear, Hello, Outcome
 from portico.wire.jsonrpc import UNSET, Id, Message
 
 _SAFE = frozenset(

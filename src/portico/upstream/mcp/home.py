@@ -7,11 +7,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from portico.net.errors import NetError, Unreachable
-from portico.upstream.mcp import McpSpec
-from portico.upstream.mcp_channel import Channel, Open
-from portico.upstream.mcp_health import Life, later
-from portico.upstream.mcp_log import BoundedLog
-from portico.upstream.mcp_work import Work
+from portico.upstream.mcp.channel import Channel, Open
+from portico.upstream.mcp.health import Life, later
+from portico.upstream.mcp.log import BoundedLog
+from portico.upstream.mcp.upstream import McpSpec
+from portico.upstream.mcp.work import Work
 
 WORTH_WAITING = 2.0
 STEADY = 60.0

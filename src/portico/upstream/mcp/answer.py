@@ -7,9 +7,9 @@ import http
 from portico.net.errors import Malformed, Rejected
 from portico.net.response import Response
 from portico.net.streaming import StreamingResponse
-from portico.upstream import mcp_envelope as envelope
-from portico.upstream.mcp import Outcome
-from portico.upstream.mcp_target import Target
+from portico.upstream.mcp import envelope as envelope
+from portico.upstream.mcp.target import Target
+from portico.upstream.mcp.upstream import Outcome
 from portico.wire.jsonrpc import UNSET, Id, Message
 
 LONGEST = 8 * 1024 * 1024

@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable
 
 from portico.net.errors import NetError, Rejected
 from portico.net.streaming import StreamingResponse
-from portico.upstream.mcp_answer import body_of, is_events, is_lost_session
-from portico.upstream.mcp_health import FIRST_PAUSE, later
-from portico.upstream.mcp_http_events import retry_after
-from portico.upstream.mcp_http_place import Place
+from portico.upstream.mcp.answer import body_of, is_events, is_lost_session
+from portico.upstream.mcp.health import FIRST_PAUSE, later
+from portico.upstream.mcp.http_events import retry_after
+from portico.upstream.mcp.http_place import Place
 from portico.wire.sse_reader import EventReader
 
 log = logging.getLogger("portico.upstream")

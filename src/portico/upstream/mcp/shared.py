@@ -6,15 +6,15 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from portico.net.errors import NetError, TimedOut, Unreachable
-from portico.upstream import mcp_envelope as envelope
-from portico.upstream import mcp_handshake as handshake
-from portico.upstream.mcp import Era, Hear, Hello, Outcome
-from portico.upstream.mcp_channel import Channel
-from portico.upstream.mcp_flight import Flight
-from portico.upstream.mcp_handshake import OWN_HELLO, WrongEra
-from portico.upstream.mcp_hearing import Hearing
-from portico.upstream.mcp_home import Home
-from portico.upstream.mcp_mux import Mux
+from portico.upstream.mcp import envelope as envelope
+from portico.upstream.mcp import handshake as handshake
+from portico.upstream.mcp.channel import Channel
+from portico.upstream.mcp.flight import Flight
+from portico.upstream.mcp.handshake import OWN_HELLO, WrongEra
+from portico.upstream.mcp.hearing import Hearing
+from portico.upstream.mcp.home import Home
+from portico.upstream.mcp.mux import Mux
+from portico.upstream.mcp.upstream import Era, Hear, Hello, Outcome
 from portico.wire.jsonrpc import Id
 
 SILENCE = 10.0
