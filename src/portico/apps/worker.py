@@ -20,6 +20,7 @@ from typing import Any
 from portico import __version__
 from portico.apps import limits
 from portico.apps.gauges import register
+from portico.apps.memory import Memory
 from portico.apps.sockets import listen_unix
 from portico.gateway.entry import Entry
 from portico.gateway.ingress.admin import Admin
@@ -93,6 +94,7 @@ class Worker:
         self._redactor = set_up(settings.log, settings.log_level)
         # The event loops of asyncio and uvloop count the same seconds; uvloop only rounds them to milliseconds.
         self._clock = time.monotonic
+        self._memory = Memory()
         self.name = secrets.token_hex(6)
         self.live = Live()
         self.client = HttpClient(Egress.parse(settings.egress_policy), limits.client(settings))
@@ -292,6 +294,8 @@ class Worker:
                 self.streams.keep_alive()
             if ticks % int(10 / SWEEP) == 0:
                 self.sessions.sweep()
+                if self._memory.has_grown:
+                    await asyncio.to_thread(self._memory.give_back)
 
     def _questions(self) -> tuple[str, ...]:
         return ("figures", "status", "reload")
@@ -325,6 +329,8 @@ class Worker:
             "sessions": len(self.sessions),
             "streams": len(self.streams),
             "calls": self._shared.admission.calls,
+            "connections": len(self.public),
+            "tasks": len(asyncio.all_tasks()),
             "services": {origin.name: asdict(figures) for origin, figures in self.client.figures()},
         }
 

@@ -137,7 +137,8 @@ class Connection(asyncio.Protocol):
             self._owner.failed(error, is_stale=self.is_stale)
         self.close()
         if future is not None and not future.done():
-            future.set_exception(error)
+            # Its traceback knows this future, and what had arrived of the answer.
+            future.set_exception(error.with_traceback(None))
         elif answer is not None and answer.stream is not None:
             answer.stream.end(error)
 
@@ -208,6 +209,9 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lose(exc)
+        # The parser knows the connection; parted, they and what had arrived do not wait for the garbage collector.
+        self._parser = self._feed = None
+        self._pieces.clear()
 
     # Called by the parser.
 
@@ -228,8 +232,8 @@ class Connection(asyncio.Protocol):
         return Answer(self._owner.name, self._limits, stream=stream)
 
     def _new_parser(self) -> None:
-        self._parser = httptools.HttpResponseParser(self)
-        self._feed = self._parser.feed_data
+        self._parser: Any = httptools.HttpResponseParser(self)
+        self._feed: Any = self._parser.feed_data
 
     def _write(self, data: bytes | list[bytes], deadline: float, first_byte: float | None) -> "asyncio.Future[Any]":
         self._future = future = Waiting(loop=self._loop)

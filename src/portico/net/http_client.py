@@ -70,6 +70,8 @@ class HttpClient:
         except BaseException as error:
             _give_up(pool, connection, future, error)
             raise
+        finally:
+            del future  # Its error knows this frame.
         connection = await self._wait(pool, deadline, fresh=True)
         future = connection.begin(data, deadline, first_byte, head_request)
         try:
@@ -77,6 +79,8 @@ class HttpClient:
         except BaseException as error:
             _give_up(pool, connection, future, error)
             raise
+        finally:
+            del future  # Its error knows this frame.
 
     async def stream(
         self,
@@ -129,6 +133,8 @@ class HttpClient:
             except BaseException as error:
                 _give_up(pool, connection, future, error)
                 raise
+            finally:
+                del future  # Its error knows this frame.
 
     def figures(self) -> Iterator[tuple[Origin, Figures]]:
         """What every known origin's pool has done and holds, for the metrics page."""

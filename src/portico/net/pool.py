@@ -142,6 +142,8 @@ class Pool:
             if not isinstance(error, NetError):
                 self.gave_up()
             raise
+        finally:
+            del waiter  # The error of its future knows this frame.
 
     def released(self, connection: Connection) -> None:
         if not self._waiters or not self._hand_over(connection):

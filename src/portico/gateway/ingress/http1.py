@@ -59,6 +59,7 @@ class Connection(RequestReader):
             stream.detach()
         if self._step is not None:
             self._step.disconnected()
+        self._begin()
         self._parser = None
 
     def pause_writing(self) -> None:

@@ -42,8 +42,11 @@ class EventStream:
 
     def detach(self) -> None:
         """The client is gone: nothing can be sent any more, and whoever opened the stream is told once."""
-        if self._end() and self._on_gone is not None:
-            self._on_gone()
+        on_gone = self._on_gone
+        if self._end():
+            self._outlet = None
+            if on_gone is not None:
+                on_gone()
 
     def when_gone(self, on_gone: Callable[[], None]) -> None:
         self._on_gone = on_gone
@@ -62,12 +65,15 @@ class EventStream:
     def close(self) -> None:
         """End the stream in order, from our side; nobody is told."""
         if self._end() and self._outlet is not None:
-            self._outlet.close()
+            outlet, self._outlet = self._outlet, None
+            outlet.close()
 
     def _end(self) -> bool:
         if self.closed:
             return False
         self.closed = True
+        # Who waits to be told mostly knows the stream: parted here, neither waits for the garbage collector.
+        self._on_gone = None
         self._registry.forget(self, self._address, self._kind)
         return True
 
