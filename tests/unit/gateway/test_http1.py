@@ -18,6 +18,8 @@ NEXT = b"GET /smuggled HTTP/1.1\r\n" + HOST + b"\r\n"
 POST = b"POST /x HTTP/1.1\r\n" + HOST
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 
+OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n"
+
 SMUGGLING = {
     "a length and chunks": POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "chunks and a length": POST + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
@@ -55,6 +57,7 @@ SMUGGLING = {
     "HTTP/0.9": b"GET /x\r\n\r\n",
     "HTTP/2.0": b"GET /x HTTP/2.0\r\n" + HOST + b"\r\n",
     "the preface of HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "HTTP/2.0 with an offer": b"GET /x HTTP/2.0\r\n" + HOST + OFFER + b"\r\n",
     "HTTP/1.10": b"GET /x HTTP/1.10\r\n" + HOST + b"\r\n",
     "a space in the target": b"GET /x y HTTP/1.1\r\n" + HOST + b"\r\n",
     "a target on another host": b"GET http://evil.example/x HTTP/1.1\r\n" + HOST + b"\r\n",
@@ -113,9 +116,6 @@ async def test_trailers_do_not_pass_for_headers() -> None:
     feed(home, CHUNKED + b"5\r\nhello\r\n0\r\nX-Forwarded-For: 10.9.9.9\r\nOrigin: https://evil.example\r\n\r\n")
     assert home.seen[0].body == b"hello"
     assert set(home.seen[0].headers) == {b"host", b"transfer-encoding"}
-
-
-OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n"
 
 
 @pytest.mark.parametrize("piece", [1, 7, 100_000])

@@ -256,13 +256,14 @@ class RequestReader(asyncio.Protocol):
         """
         while self._transport is not None and not self._transport.is_closing():
             head = framing(self._parser.get_method(), self._parser.get_http_version(), self._headers)
-            self._parser = httptools.HttpRequestParser(self)
+            # A refusal ends the connection, and takes the parser from it.
+            parser = self._parser = httptools.HttpRequestParser(self)
             self._offers = False
             try:
                 self._resuming = True
-                self._parser.feed_data(head)
+                parser.feed_data(head)
                 self._resuming = False
-                self._parser.feed_data(rest)
+                parser.feed_data(rest)
                 return
             except httptools.HttpParserUpgrade as upgrade:
                 rest = rest[upgrade.args[0] :]
