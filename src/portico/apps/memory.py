@@ -16,7 +16,7 @@ _STATM = Path("/proc/self/statm")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _M_MMAP_THRESHOLD = -3
 _LARGE = 128 * 1024
-_GROWN = 1.1
+_MUCH = 0.05
 
 
 class Memory:
@@ -24,7 +24,8 @@ class Memory:
 
     def __init__(self) -> None:
         self._trim: Callable[[int], int] | None = None
-        self._least = 0
+        self._left = 0
+        self._paid = False
         name = ctypes.util.find_library("c")
         library = ctypes.CDLL(name) if name is not None and _STATM.exists() else None
         if library is not None and hasattr(library, "malloc_trim"):
@@ -33,15 +34,19 @@ class Memory:
             self._trim = library.malloc_trim
 
     @property
-    def has_grown(self) -> bool:
-        """Whether more is resident than after the last time that something was given back."""
-        return self._trim is not None and _resident() > self._least * _GROWN
+    def has_changed(self) -> bool:
+        """Whether much more or less is resident than after the last time, or that time was worth its while."""
+        if self._trim is None:
+            return False
+        return self._paid or abs(_resident() - self._left) > self._left * _MUCH
 
     def give_back(self) -> None:
         """To be called in a thread beside the loop: it takes milliseconds, and leaves the interpreter free."""
         if self._trim is not None:
+            before = _resident()
             self._trim(0)
-            self._least = _resident()
+            self._left = _resident()
+            self._paid = before - self._left > before * _MUCH
 
 
 def _resident() -> int:

@@ -137,7 +137,8 @@ class Connection(asyncio.Protocol):
             self._owner.failed(error, is_stale=self.is_stale)
         self.close()
         if future is not None and not future.done():
-            # Its traceback knows this future, and what had arrived of the answer.
+            # What it was raised from knows this future, and what had arrived of the answer.
+            error.__cause__ = error.__context__ = None
             future.set_exception(error.with_traceback(None))
         elif answer is not None and answer.stream is not None:
             answer.stream.end(error)
