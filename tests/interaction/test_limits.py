@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fakes.gateway import Gateway, body, modern_body, modern_headers, running
+from tests.fakes.gateway import MODERN, Gateway, body, modern_body, modern_headers, running
 from tests.fakes.http_wire import Reply, Wire
 from tests.fakes.rest import Answered
 from tests.interaction.rows import eventually
+
+from portico.gateway.exchange import Request
+from portico.gateway.protocol.dispatch import METHODS
 
 pytestmark = pytest.mark.anyio
 
@@ -282,6 +285,17 @@ async def test_a_place_is_free_again_however_its_call_ends(limited_both_ways: Li
             await way()
             await nothing_under_way(gateway)
         sse.wire.abort()
+
+
+async def test_a_place_is_free_again_when_the_call_never_began(limited: Limited) -> None:
+    async with limited() as gateway:
+        shared, endpoint = gateway.worker._shared, gateway.worker.live.current.endpoints["/users"]
+        request = Request("POST", b"/users/mcp", b"", {}, b"", address="10.0.0.1")
+        call = shared.open(request, endpoint, None, None, True, MODERN)
+        shared.admission.enter(call)
+        cancel = shared.start(call, METHODS["tools/list"], lambda answer: None)
+        cancel()
+        await nothing_under_way(gateway)
 
 
 async def disconnected(gateway: Gateway, meta: dict[str, Any]) -> None:

@@ -218,3 +218,32 @@ async def test_repeated_requests_have_a_budget_of_a_fifth() -> None:
     assert sum(pool.may_retry() for _ in range(100)) == 10
     pool.requests += 100
     assert sum(pool.may_retry() for _ in range(100)) == 20
+
+
+async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """One answer to each connection; the next request on it meets a closed door."""
+    await read_request(reader)
+    writer.write(OK)
+    await read_request(reader)
+    writer.transport.abort()
+
+
+@pytest.mark.anyio
+async def test_kept_connections_that_were_closed_meanwhile_say_nothing_of_the_origin() -> None:
+    async with quick() as client, serving(once) as server:
+        await asyncio.gather(*(send(client, server.port) for _ in range(8)))
+        for _ in range(8):
+            with pytest.raises(Unreachable):
+                await send(client, server.port)
+        assert (await send(client, server.port)).status == 200
+
+
+@pytest.mark.anyio
+async def test_beyond_the_budget_a_request_is_not_repeated() -> None:
+    async with quick() as client, serving(once) as server:
+        assert (await send(client, server.port, idempotent=True)).status == 200
+        assert (await send(client, server.port, idempotent=True)).status == 200
+        (pool,) = client._pools.values()
+        pool.retries += 20
+        with pytest.raises(Unreachable):
+            await send(client, server.port, idempotent=True)
