@@ -294,8 +294,7 @@ class Worker:
                 self.streams.keep_alive()
             if ticks % int(10 / SWEEP) == 0:
                 self.sessions.sweep()
-                if self._memory.has_changed:
-                    await asyncio.to_thread(self._memory.give_back)
+                await asyncio.to_thread(self._memory.give_back)
 
     def _questions(self) -> tuple[str, ...]:
         return ("figures", "status", "reload")
