@@ -19,10 +19,12 @@ _libc = ctypes.CDLL(None)
 
 
 class Process:
-    """A program on `cores`. It and its children are one tree, whose cost is counted together."""
+    """A program on `cores`. It and its children are one tree, whose cost is counted together, but for those whose
+    command line holds the word `apart`."""
 
-    def __init__(self, command: list[str], cores: str, output: Path) -> None:
+    def __init__(self, command: list[str], cores: str, output: Path, apart: str = "") -> None:
         self._output = output
+        self._apart = apart.encode()
         with output.open("wb") as sink, output.with_suffix(".err").open("wb") as errors:
             self._process = subprocess.Popen(
                 ["taskset", "-c", cores, *command], stdout=sink, stderr=errors, preexec_fn=_end_with_parent
@@ -66,8 +68,11 @@ class Process:
     def _tree(self) -> list[int]:
         pids = [self.pid]
         for pid in pids:
-            pids.extend(_children(pid))
+            pids.extend(child for child in _children(pid) if not self._is_apart(child))
         return pids
+
+    def _is_apart(self, pid: int) -> bool:
+        return bool(self._apart) and self._apart in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def free_port() -> int:

@@ -100,6 +100,10 @@ class Run:
         elif name == "workers":
             cores = self._cores.two_servers or self._cores.server
             server = self._servers.gateway(cores, self._upstream, workers=2, name=name)
+        elif name == "relay":
+            server = self._servers.relay(self._cores.server, self._cores.upstream)
+            server.wait(modern("/relay-http/mcp", "tools/list", {}))
+            return server
         else:
             server = self._servers.gateway(self._cores.server, self._upstream, name=name)
         server.wait(READY)

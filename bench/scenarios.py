@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.client import Client, Fits
 from bench.load import Load
-from bench.messages import MARK, call, http, initialize, legacy, message, modern
+from bench.messages import LEGACY, MARK, MODERN, call, http, initialize, legacy, message, modern
 from bench.servers import Server
 
 MCP = "/items/mcp"
@@ -37,11 +37,32 @@ def modern_call(_: Server) -> bytes:
     return modern(MCP, "tools/call", ITEM)
 
 
-def legacy_call(server: Server) -> bytes:
+def legacy_call(server: Server, path: str = MCP) -> bytes:
     client = Client(server.port)
-    session = client.ask(initialize(MCP)).headers["mcp-session-id"]
+    session = client.ask(initialize(path)).headers["mcp-session-id"]
     client.close()
-    return legacy(MCP, "tools/call", ITEM, session)
+    return legacy(path, "tools/call", ITEM, session)
+
+
+def _relayed(kind: str) -> tuple[Scenario, Scenario]:
+    """An MCP server behind the gateway, called in either era."""
+    path, title = f"/relay-{kind}/mcp", {"http": "streamable HTTP", "stdio": "stdio"}[kind]
+    return (
+        Scenario(
+            f"relay-{kind}-modern",
+            f"MCP relay over {title}, {MODERN}",
+            "relay",
+            lambda _: modern(path, "tools/call", ITEM),
+            _returns_item,
+        ),
+        Scenario(
+            f"relay-{kind}-legacy",
+            f"MCP relay over {title}, {LEGACY}",
+            "relay",
+            lambda server: legacy_call(server, path),
+            _returns_item,
+        ),
+    )
 
 
 def _passes(number: int, body: bytes) -> bool:
@@ -95,6 +116,8 @@ SCENARIOS = (
         lambda _: modern(EXAMPLE_MCP, "tools/list", {}),
         _lists,
     ),
+    *_relayed("http"),
+    *_relayed("stdio"),
     Scenario("two-workers", "REST tool call, 2026-07-28, two workers", "workers", modern_call, _returns_item),
     Scenario(
         "fastmcp",

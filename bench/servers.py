@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from bench.client import Client
 from bench.machine import ROOT
-from bench.messages import http
+from bench.messages import http, initialize
 from bench.processes import PATIENCE, Process, free_port
 
 PORTICO = str(Path(sys.executable).with_name("portico"))
 DOCUMENT = ROOT / "bench/documents/items.yaml"
 EXAMPLES = ROOT / "examples"
 WRITTEN_BASE = "http://127.0.0.1:5240"
+MCP_SERVER = "bench.mcp_server"
 
 # nginx at its best: no access log, connections that never end, one process for one core.
 NGINX = """
@@ -61,10 +64,10 @@ ANSWER += "x" * (400 - 2 - len(ANSWER.replace("$arg_id", "item-00000000"))) + '"
 class Server:
     """A started server and its port."""
 
-    def __init__(self, name: str, command: list[str], port: int, cores: str, directory: Path) -> None:
+    def __init__(self, name: str, command: list[str], port: int, cores: str, directory: Path, apart: str = "") -> None:
         self.name = name
         self.port = port
-        self.process = Process(command, cores, directory / f"{name}.out")
+        self.process = Process(command, cores, directory / f"{name}.out", apart)
 
     def wait(self, probe: bytes) -> float:
         """Wait for the first good answer; how many seconds it took. RuntimeError when none comes in time."""
@@ -109,11 +112,23 @@ class Servers:
 
     def gateway(self, cores: str, upstream: Server, workers: int = 1, name: str = "gateway") -> Server:
         """As a user starts it: default limits, access log and metrics on."""
-        documents = self._documents(name, upstream)
+        return self._gateway(name, self._documents(name, upstream), cores, workers)
+
+    def relay(self, cores: str, upstream_cores: str) -> Server:
+        """A gateway before MCP servers that run on other cores and cost it nothing that counts."""
+        port = free_port()
+        server = self._start("mcp-server", [sys.executable, "-m", MCP_SERVER, "http", str(port)], port, upstream_cores)
+        server.wait(initialize("/mcp"))
+        documents = self._directory / "relay-documents"
+        documents.mkdir()
+        (documents / "relays.json").write_text(json.dumps(relays(port, upstream_cores)))
+        return self._gateway("relay", documents, cores, apart=MCP_SERVER)
+
+    def _gateway(self, name: str, documents: Path, cores: str, workers: int = 1, apart: str = "") -> Server:
         port = free_port()
         command = [PORTICO, "gateway", "--store", f"files:{documents}", "--port", str(port), "--admin", "off"]
         command += ["--workers", str(workers), "--secrets", str(EXAMPLES / "secrets"), "--log", "json"]
-        return self._start(name, command, port, cores)
+        return self._start(name, command, port, cores, apart)
 
     def fastmcp(self, cores: str, upstream: Server) -> Server:
         port = free_port()
@@ -148,7 +163,19 @@ class Servers:
         server.wait(http("GET", "/item?id=item-1", {}))
         return server
 
-    def _start(self, name: str, command: list[str], port: int, cores: str) -> Server:
-        server = Server(name, command, port, cores, self._directory)
+    def _start(self, name: str, command: list[str], port: int, cores: str, apart: str = "") -> Server:
+        server = Server(name, command, port, cores, self._directory, apart)
         self._started.append(server)
         return server
+
+
+def relays(port: int, cores: str) -> dict[str, Any]:
+    """A document with two MCP servers: one over streamable HTTP, one over stdio, pinned to other cores than its
+    gateway."""
+    arguments = ["-c", cores, sys.executable, "-m", MCP_SERVER, "stdio"]
+    servers = {
+        "relay-http": {"url": f"http://127.0.0.1:{port}/mcp"},
+        "relay-stdio": {"command": "taskset", "args": arguments, "cwd": str(ROOT)},
+    }
+    routers = [{"prefix": f"/{name}", "server": name} for name in servers]
+    return {"version": 1, "name": "relays", "routers": routers, "mcpServers": servers}
