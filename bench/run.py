@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from bench import streams
+from bench import streams, swap
 from bench.load import CONNECTIONS, Load, Measure, run
 from bench.machine import describe, share_out
 from bench.messages import modern
@@ -17,7 +17,7 @@ from bench.scenarios import MCP, REFERENCE, SCENARIOS, Scenario, modern_call
 from bench.servers import Server, Servers
 
 DISTURBED = 0.03
-SINGLES = ("latency", *streams.KINDS, "start")
+SINGLES = ("latency", *streams.KINDS, "swap", "start")
 READY = modern(MCP, "tools/list", {})
 
 
@@ -69,6 +69,8 @@ class Run:
         for kind in streams.KINDS:
             if self._plan.has(kind):
                 self._streams(kind)
+        if self._plan.has("swap"):
+            self._swap()
         if self._plan.has("start"):
             self._start_time()
         return self._report
@@ -155,6 +157,21 @@ class Run:
         found = streams.measure(server, kind, self._plan.streams)
         self._servers.end(server)
         self._say(f"{self._plan.streams:,} idle streams, {streams.KINDS[kind][0]}", found["bytes"] / 1024, "KiB each")
+
+    def _swap(self) -> None:
+        documents = self._directory / "swap-documents"
+        documents.mkdir()
+        swap.write(documents, 1)
+        server = self._servers.gateway(self._cores.server, self._upstream, name="swap")
+        server.wait(READY)
+        found = swap.measure(server, documents)
+        self._servers.end(server)
+        what = f"swap of {swap.DOCUMENTS:,} documents of {swap.TOOLS} tools"
+        self._say(f"{what}, from the signal until they are served", found["taken"], "s")
+        self._say(f"{what}, longest call meanwhile", 1000 * found["longest"], "ms")
+        self._say("longest call without a swap", 1000 * found["calm"], "ms")
+        self._say(f"{what}, memory before", found["before"] / 2**20, "MiB")
+        self._say(f"{what}, memory after", found["after"] / 2**20, "MiB")
 
     def _start_time(self) -> None:
         """From the command to the first answered tool call."""
