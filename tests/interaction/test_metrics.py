@@ -218,6 +218,7 @@ def test_what_is_relayed_to_another_server_makes_no_label() -> None:
             method="tools/call" if number % 2 else f"evil/{number}",
             name=f"evil{number}",
             trace=None,
+            principal=None,
             call_id="1",
             address="",
             version="",

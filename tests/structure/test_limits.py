@@ -23,7 +23,6 @@ MIB = 1024 * 1024
 
 CONTROL_PLANE = "not built yet: part of the control plane"
 STDIO = "not built yet: upstreams that are processes"
-PRINCIPALS = "not built yet: only `auth: none` is, whose callers are addresses"
 
 Held = str | tuple[str, ...]
 """A reason that begins with `not built yet`, or the names of tests."""
@@ -119,7 +118,11 @@ ROWS: dict[str, dict[str, tuple[object, object, Held]]] = {
     },
     "streams": {
         "in all": (DEFAULTS.limit_streams, 10_000, ("test_open_streams_are_bounded_in_all_and_for_each_address",)),
-        "per principal": (0, 0, PRINCIPALS),
+        "per principal": (
+            DEFAULTS.limit_streams_principal,
+            100,
+            ("test_streams_of_one_principal_are_bounded_wherever_it_comes_from",),
+        ),
         "per address": (
             DEFAULTS.limit_streams_address,
             1000,
@@ -283,7 +286,9 @@ RULES: dict[int, dict[str, Held]] = {
             "test_a_path_that_no_router_serves_is_not_found",
             "test_a_host_that_is_not_ours_is_refused_at_every_door",
         ),
-        "Any exception in authentication is a 401": PRINCIPALS,
+        "Any exception in authentication is a 401": ("test_whatever_goes_wrong_in_a_judge_nobody_gets_in",),
+        "There is no empty principal": ("test_there_is_no_empty_principal", "test_a_random_authorization_is_nobody"),
+        "Who may not is refused at every door": ("test_who_may_not_is_refused_everywhere",),
         "The admin listener asks for its token": ("test_the_admin_token_is_needed_where_one_is_set",),
     },
     3: {

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel
 
 from portico.apps import limits
+from portico.config import auth
 from portico.config import document as schema
 from portico.config.check import check
 from portico.gateway.ingress.heads import HeadLimits
@@ -48,7 +49,7 @@ def rows(page: Path, heading: str) -> Iterator[list[str]]:
             yield cells
 
 
-@pytest.mark.parametrize("text", blocks(DOCS / "documents.md", "yaml"))
+@pytest.mark.parametrize("text", [*blocks(DOCS / "documents.md", "yaml"), *blocks(DOCS / "auth.md", "yaml")])
 def test_the_yaml_of_the_page_on_documents_has_no_problem(text: str) -> None:
     given = yaml.safe_load(text)
     whole = text if "version" in given else yaml.safe_dump(BASE | given, sort_keys=False, allow_unicode=True)
@@ -57,9 +58,10 @@ def test_the_yaml_of_the_page_on_documents_has_no_problem(text: str) -> None:
 
 
 def models() -> Iterator[type[BaseModel]]:
-    for found in vars(schema).values():
-        if isinstance(found, type) and issubclass(found, BaseModel) and found.__module__ == schema.__name__:
-            yield found
+    for module in (schema, auth):
+        for found in vars(module).values():
+            if isinstance(found, type) and issubclass(found, BaseModel) and found.__module__ == module.__name__:
+                yield found
 
 
 @pytest.mark.parametrize("model", list(models()), ids=lambda model: model.__name__)
@@ -122,7 +124,13 @@ def test_each_limit_that_is_set_reaches_its_object() -> None:
     reached = [value for each in made for value in dataclasses.astuple(each) if isinstance(value, int)]
     missing = {name for number, name in enumerate(names, 7) if number not in reached}
     # The worker hands these over by itself.
-    assert missing == {"limit_body", "limit_connections", "limit_streams", "limit_streams_address"}
+    assert missing == {
+        "limit_body",
+        "limit_connections",
+        "limit_streams",
+        "limit_streams_address",
+        "limit_streams_principal",
+    }
 
 
 def test_the_limits_of_the_page_are_those_of_the_code() -> None:

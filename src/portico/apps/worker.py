@@ -19,9 +19,11 @@ from typing import Any
 
 from portico import __version__
 from portico.apps import limits
+from portico.apps.expulsion import expel
 from portico.apps.gauges import register
 from portico.apps.memory import Memory
 from portico.apps.sockets import listen_unix
+from portico.auth.jwks import KeySets
 from portico.gateway.entry import Entry
 from portico.gateway.ingress.admin import Admin
 from portico.gateway.ingress.certificate import Certificate
@@ -60,6 +62,7 @@ log = logging.getLogger("portico")
 
 SWEEP = 0.25
 KEEP_ALIVE = 20.0
+EXPEL = 1.0
 RELOAD_PATIENCE = 20.0
 ACCEPT_GRACE = 1.0
 GOODBYE = 1.0
@@ -106,7 +109,9 @@ class Worker:
         self._tracer = self._trace()
         secret_files = SecretFiles(Path(settings.secrets) if settings.secrets else None, environment_secrets)
         self.sessions = Sessions(self.name, place.key, limits.sessions(settings), self._clock)
-        self.streams = OpenStreams(settings.limit_streams, settings.limit_streams_address)
+        self.streams = OpenStreams(
+            settings.limit_streams, settings.limit_streams_address, settings.limit_streams_principal
+        )
         self.subscriptions = Subscriptions(self.sessions)
         self.progress = Progress(self._clock)
         # Among peers on one machine nothing leaves it, so the egress policy has no say there.
@@ -115,15 +120,17 @@ class Worker:
         # What has no end must not take the connections of calls.
         self._stream_client = HttpClient(Egress.parse(settings.egress_policy), limits.client(settings))
         self.pool = Pool(self.client, streams=self._stream_client, environment=process_environment())
+        self._key_sets = KeySets(self.client)
         self.reloader = Reloader(
             open_store(settings.store),
             TaughtSecrets(secret_files, self._redactor),
             self.live,
-            compiler(self.client, settings.starts_processes),
+            compiler(self.client, settings.starts_processes, self._key_sets),
             self.subscriptions.announce,
             self._forget,
             settings.poll,
             self.pool.lease,
+            swapped=self._expel,
         )
         shared = Conversations(
             self.sessions,
@@ -245,6 +252,7 @@ class Worker:
         left = max(0.0, until - self._clock())
         goodbye = {self.public: GOODBYE}
         await asyncio.gather(*(listener.end(left, goodbye.get(listener, 0.0)) for listener in listeners))
+        self._key_sets.close()
         # Not earlier: to end a session is to cancel the calls in it.
         self.sessions.close()
         await self.pool.close()
@@ -282,6 +290,9 @@ class Worker:
             if session.prefix == prefix:
                 self.sessions.end(session)
 
+    def _expel(self) -> None:
+        expel(self.live.current.endpoints, self.sessions, self.streams)
+
     async def _sweep(self) -> None:
         """The one clock of the worker: progress, log lines, keep-alive and expiry."""
         ticks = 0
@@ -292,6 +303,8 @@ class Worker:
             self._access_log.flush()
             if ticks % int(KEEP_ALIVE / SWEEP) == 0:
                 self.streams.keep_alive()
+            if ticks % int(EXPEL / SWEEP) == 0:
+                self._expel()
             if ticks % int(10 / SWEEP) == 0:
                 self.sessions.sweep()
                 await asyncio.to_thread(self._memory.give_back)

@@ -7,79 +7,17 @@ Field descriptions reach the generated JSON Schema and so the editors' completio
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
+from portico.config.auth import Auth
+from portico.config.fields import NAME, Duration, Model, Names, Rate, Seconds
+
 TOOL_NAME = r"^[A-Za-z0-9_.-]{1,128}$"
 PREFIX = r"^(/|(/[A-Za-z0-9._~-]+)+)$"
-RESERVED_PREFIXES = ("/livez", "/readyz", "/metrics", "/api")
+RESERVED_PREFIXES = ("/livez", "/readyz", "/metrics", "/api", "/.well-known")
 SUFFIXES = ("mcp", "sse", "message")
-AUTH_MODES = ("none",)
-
-_DURATION = re.compile(r"^([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)?$")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
-
-
-def _seconds(value: object) -> object:
-    match = _DURATION.match(value) if isinstance(value, str) else None
-    if match:
-        return float(match[1]) * _UNITS[match[2]]
-    if isinstance(value, str):
-        raise ValueError("a duration is a number with a unit, such as 500ms, 10s, 5m or 1h")
-    return value
-
-
-_Seconds = BeforeValidator(
-    _seconds, json_schema_input_type=float | Annotated[str, Field(pattern=_DURATION.pattern, examples=["500ms", "10s"])]
-)
-Duration = Annotated[float, _Seconds, Field(gt=0, le=86_400 * 366, allow_inf_nan=False)]
-
-
-_RATE = re.compile(r"^([0-9]+(?:\.[0-9]+)?)/(s|m|h)$")
-
-
-def _per_second(value: object) -> object:
-    match = _RATE.match(value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError("a rate is a number of calls and a unit of time, such as 100/s, 600/m or 1000/h")
-    return float(match[1]) / _UNITS[match[2]]
-
-
-Rate = Annotated[
-    float,
-    BeforeValidator(
-        _per_second, json_schema_input_type=Annotated[str, Field(pattern=_RATE.pattern, examples=["100/s", "600/m"])]
-    ),
-    Field(gt=0, le=1_000_000, allow_inf_nan=False),
-]
-
-
-def _unique(values: list[str]) -> list[str]:
-    doubled = sorted(value for value, count in Counter(values).items() if count > 1)
-    if doubled:
-        raise ValueError(f"listed more than once: {', '.join(doubled[:5])}")
-    return values
-
-
-Names = Annotated[list[str], AfterValidator(_unique)]
-
-
-class Model(BaseModel):
-    """Fields are camelCase in the text; an unknown field is a problem, never silently dropped."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        alias_generator=to_camel,
-        populate_by_name=True,
-        protected_namespaces=(),
-    )
 
 
 class Icon(Model):
@@ -96,12 +34,6 @@ class Described(Model):
     description: str | None = None
     icons: list[Icon] | None = None
     meta: dict[str, Any] | None = Field(default=None, alias="_meta", description="Passed on to clients as it is.")
-
-
-class Auth(Model):
-    mode: str = Field(
-        default="none", description="Who may use the endpoint.", json_schema_extra={"enum": list(AUTH_MODES)}
-    )
 
 
 class Cors(Model):
@@ -144,7 +76,7 @@ class Router(Model):
 
 
 class Cache(Model):
-    ttl: Annotated[float, _Seconds, Field(ge=0, allow_inf_nan=False)] = Field(
+    ttl: Annotated[float, Seconds, Field(ge=0, allow_inf_nan=False)] = Field(
         default=0.0, description="How long clients may keep lists and static resources (ttlMs).", examples=["60s"]
     )
     scope: Literal["private", "public"] = "private"

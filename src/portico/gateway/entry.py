@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from portico.auth.principal import Guard, Refused
+from portico.gateway.caller import Admitted, admit
+from portico.gateway.caller import known as known_caller
+from portico.gateway.challenge import challenge, explanation, metadata
 from portico.gateway.exchange import JSON, Reply, Request, text_reply
 from portico.gateway.origin import HostRules, cors_headers, preflight
 from portico.gateway.page import endpoint_page
 from portico.gateway.routing.endpoint import Endpoint
 from portico.gateway.routing.table import Door, Route
 from portico.gateway.runtime.live import Live
+from portico.gateway.runtime.snapshot import Snapshot
 from portico.gateway.transport.legacy_sse import LegacySse
-from portico.gateway.transport.shortcut import Shortcut
+from portico.gateway.transport.shortcut import Lane, Shortcut
 from portico.gateway.transport.streamable import StreamableHttp
 from portico.observe.calls import CallObserver
+from portico.wire import errors
+from portico.wire.errors import RpcError
+from portico.wire.jsonrpc import encode_error
 
 
 class Entry:
@@ -48,12 +56,22 @@ class Entry:
             return self._handle(request)
         lane, snapshot = known.lane, self._live.current
         if lane is None or lane.snapshot is not snapshot:
-            may_ask = self._hosts.allows_host(request.host) and b"origin" not in request.headers
-            route = snapshot.table.get(request.path) if may_ask else None
-            lane = known.lane = shortcut.lane(request, snapshot, route)
+            lane = self._lane(request, snapshot, shortcut)
+            if lane is None:
+                return self._handle(request)
+            known.lane = lane
         if lane.endpoint is None:
             return self._handle(request)
         return shortcut.call(request, lane, lane.endpoint, self._handle)
+
+    def _lane(self, request: Request, snapshot: Snapshot, shortcut: Shortcut) -> Lane | None:
+        """What the head settles; None where that is not yet known, because its credential has not been judged."""
+        may_ask = self._hosts.allows_host(request.host) and b"origin" not in request.headers
+        route = snapshot.table.get(request.path) if may_ask else None
+        admitted = known_caller(request, route.endpoint) if route is not None else None
+        if route is not None and admitted is None:
+            return None
+        return shortcut.lane(request, snapshot, route, admitted)
 
     async def _handle(self, request: Request) -> Reply:
         """What is refused before it becomes a call is logged here, with an id of its own."""
@@ -87,16 +105,39 @@ class Entry:
             return text_reply(
                 403, "This Origin may not call the endpoint; the operator can add it to the router's cors.allowOrigins."
             )
+        guard = endpoint.guard
+        if route.door is Door.METADATA and guard is not None:
+            return self._metadata(request, endpoint, guard)
         if route.door is Door.PAGE or _wants_page(request):
             return self._page(request, endpoint)
-        return self._transport(request, route, endpoint)
+        if guard is None:
+            return self._transport(request, route.door, Admitted(None, endpoint))
+        return self._guarded(request, route.door, endpoint, guard)
 
-    def _transport(self, request: Request, route: Route, endpoint: Endpoint) -> Reply | Awaitable[Reply]:
-        # Only `auth: none` is built, so a caller has no name yet; sessions are bound to it all the same.
-        principal = None
-        if route.door is Door.MCP:
+    async def _guarded(self, request: Request, door: Door, endpoint: Endpoint, guard: Guard) -> Reply:
+        """Nothing of a request to a guarded endpoint is read, and nothing is kept for it, before it is known whose it
+        is."""
+        if request.known is not None:
+            # Its lane may be too old; the next request that begins alike makes a new one.
+            request.known.lane = None
+        try:
+            admitted = await admit(request, endpoint, guard)
+        except Refused as refused:
+            return self._stranger(request, endpoint, guard, refused)
+        answer = self._transport(request, door, admitted)
+        return answer if isinstance(answer, Reply) else await answer
+
+    def _stranger(self, request: Request, endpoint: Endpoint, guard: Guard, refused: Refused) -> Reply:
+        presented = b"authorization" in request.headers or b"x-api-key" in request.headers
+        status, headers = challenge(endpoint, guard, refused, presented, self._base(request))
+        error = RpcError(errors.UNAUTHORIZED, explanation(guard, refused))
+        return self._refuse(request, error, status).with_headers((*headers, (b"cache-control", b"no-store")))
+
+    def _transport(self, request: Request, door: Door, admitted: Admitted) -> Reply | Awaitable[Reply]:
+        principal, endpoint = admitted.principal, admitted.endpoint
+        if door is Door.MCP:
             return self._streamable.handle(request, endpoint, principal)
-        if route.door is Door.SSE:
+        if door is Door.SSE:
             return self._legacy_sse.open(request, endpoint, principal)
         return self._legacy_sse.post(request, endpoint, principal)
 
@@ -112,8 +153,21 @@ class Entry:
     def _page(self, request: Request, endpoint: Endpoint) -> Reply:
         if request.method not in ("GET", "HEAD"):
             return text_reply(405, "POST messages to the path with /mcp behind it.", ((b"allow", b"GET, HEAD"),))
-        base = self._public_url or f"{request.scheme}://{request.host.decode('latin-1')}"
-        return endpoint_page(endpoint, base)
+        return endpoint_page(endpoint, self._base(request))
+
+    def _metadata(self, request: Request, endpoint: Endpoint, guard: Guard) -> Reply:
+        if request.method not in ("GET", "HEAD"):
+            return text_reply(405, "This is to be read: GET it.", ((b"allow", b"GET, HEAD"),))
+        return metadata(endpoint, guard, self._base(request))
+
+    def _base(self, request: Request) -> str:
+        return self._public_url or f"{request.scheme}://{request.host.decode('latin-1')}"
+
+    def _refuse(self, request: Request, error: RpcError, status: int) -> Reply:
+        """An answer in JSON to a message that was not read, so that its id is not known."""
+        call_id, path = self._next_id(), request.path.decode("latin-1")
+        self._observer.refused(call_id, request.address, request.method, path, status, error.message)
+        return Reply(status, encode_error(None, error, call_id), (JSON,))
 
     def _refused(self, request: Request, reply: Reply) -> Reply:
         call_id = self._next_id()

@@ -29,9 +29,11 @@ def endpoint_page(endpoint: Endpoint, base_url: str) -> Reply:
     url = f"{base_url}{endpoint.prefix.rstrip('/')}"
     name = endpoint.server_info.get("name", "portico")
     config = json.dumps({"mcpServers": {name: {"type": "http", "url": f"{url}/mcp"}}}, indent=2)
-    tools = sorted(endpoint.catalog.tools)
-    shown = ", ".join(f"<code>{escape(tool)}</code>" for tool in tools[:40]) or "none"
-    more = f" and {len(tools) - 40} more" if len(tools) > 40 else ""
+    guard = endpoint.guard
+    # What an endpoint offers is nobody's business who has not shown that they may use it.
+    offers = _offers(endpoint) if guard is None else ""
+    header = ' --header "Authorization: Bearer $PORTICO_KEY"' if guard is not None else ""
+    needed = f"<h2>Who may</h2>\n<p>{escape(guard.how)}</p>\n" if guard is not None else ""
     body = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{escape(endpoint.title)} · MCP endpoint</title><style>{_STYLE}</style></head><body>
@@ -39,13 +41,20 @@ def endpoint_page(endpoint: Endpoint, base_url: str) -> Reply:
 <p>This is an MCP endpoint, served by Portico. It is meant for AI clients rather than for browsers.</p>
 <h2>Connect</h2>
 <p>Streamable HTTP: <code>{escape(url)}/mcp</code><br>SSE, for older clients: <code>{escape(url)}/sse</code></p>
-<pre>claude mcp add --transport http {escape(name)} {escape(url)}/mcp</pre>
+<pre>claude mcp add --transport http {escape(name)} {escape(url)}/mcp{header}</pre>
 <p>For clients with a file of servers:</p>
 <pre>{escape(config)}</pre>
-<h2>Offers</h2>
+{needed}{offers}</body></html>
+"""
+    return Reply(200, body.encode(), _SECURITY)
+
+
+def _offers(endpoint: Endpoint) -> str:
+    tools = sorted(endpoint.catalog.tools)
+    shown = ", ".join(f"<code>{escape(tool)}</code>" for tool in tools[:40]) or "none"
+    more = f" and {len(tools) - 40} more" if len(tools) > 40 else ""
+    return f"""<h2>Offers</h2>
 <p>Tools: {shown}{more}.</p>
 <p class="muted">{len(endpoint.catalog.prompts)} prompts ·
 {len(endpoint.catalog.resources)} resources · {len(endpoint.catalog.templates)} resource templates</p>
-</body></html>
 """
-    return Reply(200, body.encode(), _SECURITY)

@@ -25,6 +25,7 @@ class Line(msgspec.Struct, omit_defaults=True):
     outcome: str = ""
     ms: float = 0.0
     detail: str = ""
+    principal: str = ""
 
 
 class AccessLog:
@@ -84,7 +85,8 @@ def _text(line: Line) -> str:
     parts = (line.endpoint, line.method, line.name, line.outcome, str(line.status), f"{line.ms:.1f} ms")
     words = " ".join(printable(part) for part in parts if part)
     ids = f"call={line.call} trace={line.trace}" if line.trace else f"call={line.call}"
-    return f"{at} {line.kind} {words} {ids} client={line.client} {printable(line.detail)}".rstrip() + "\n"
+    who = f"client={line.client} principal={printable(line.principal)}" if line.principal else f"client={line.client}"
+    return f"{at} {line.kind} {words} {ids} {who} {printable(line.detail)}".rstrip() + "\n"
 
 
 def printable(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from portico.observe.access_log import AccessLog, Line
 from portico.observe.figures import Figures
 
-CODES = (-32700, -32600, -32601, -32602, -32603, -32000, -32001, -32002, -32020, -32021, -32022)
+CODES = (-32700, -32600, -32601, -32602, -32603, -32000, -32001, -32002, -32003, -32020, -32021, -32022)
 OUTCOMES = frozenset(("ok", "tool error", "invalid arguments", "cancelled", *(f"error {code}" for code in CODES)))
 """Outcomes that are labels. A server that an endpoint relays to may answer with any code; those are one together."""
 
@@ -50,6 +50,7 @@ class CallObserver:
                 outcome,
                 round(seconds * 1000, 3),
                 call.detail,
+                "" if call.principal is None else call.principal.name,
             )
         )
 

@@ -13,6 +13,9 @@ SCHEMA = TOOL + "  request: {url: http://h/}\n  inputSchema:\n    type: object\n
 ARG = TOOL + "  request: {url: http://h/, method: POST}\n  args:\n  - "
 ROUTER = HEAD + "servers: [{name: all}]\nrouters:\n- server: all\n  prefix: "
 
+KEYED = ROUTER + f"/a\n  auth:\n    mode: apiKey\n    keys:\n    - {{name: a, hash: '{'0' * 64}'}}\n    "
+JWT = ROUTER + "/a\n  auth: {mode: jwt, issuer: 'https://i.example', jwks: 'https://i.example/k', audience: a"
+
 BACKED = TOOL + "  request: {url: 'http://h/{b}'}\n  args: [{name: b, in: path, required: true}]\nresources: "
 BACKED += "[{name: a, tool: get, uriTemplate: "
 
@@ -73,6 +76,30 @@ ERRORS = {
     "unknown-resource": [HEAD + "servers: [{name: a, resources: [¦'a:b']}]\n"],
     # Routers.
     "auth-mode-not-built": [ROUTER + "/a\n  auth: {mode: ¦magic}\n"],
+    "auth-field-of-another-mode": [
+        ROUTER + "/a\n  auth: {mode: none, ¦keys: []}\n",
+        ROUTER + "/a\n  auth: {¦issuer: 'https://i.example'}\n",
+        ROUTER + "/a\n  auth: {mode: apiKey, ¦jwks: 'https://i.example/k'}\n",
+        JWT + ", ¦keys: []}\n",
+    ],
+    "bad-key-hash": [
+        ROUTER + "/a\n  auth: {mode: apiKey, keys: [{name: a, hash: ¦abc}]}\n",
+        ROUTER + f"/a\n  auth: {{mode: apiKey, keys: [{{name: a, hash: ¦pk_{'x' * 43}}}]}}\n",
+        ROUTER + f"/a\n  auth: {{mode: apiKey, keys: [{{name: a, hash: ¦{'A' * 64}}}]}}\n",
+    ],
+    "duplicate-key-name": [KEYED + f"- {{name: ¦a, hash: '{'1' * 64}'}}\n"],
+    "duplicate-key-hash": [KEYED + f"- {{name: b, hash: ¦'{'0' * 64}'}}\n"],
+    "jwt-without-issuer": [ROUTER + "/a\n  ¦auth: {mode: jwt, jwks: 'https://i.example/k', audience: a}\n"],
+    "jwt-without-jwks": [ROUTER + "/a\n  ¦auth: {mode: jwt, issuer: 'https://i.example', audience: a}\n"],
+    "jwt-without-audience": [
+        ROUTER + "/a\n  ¦auth: {mode: jwt, issuer: 'https://i.example', jwks: 'https://i.example/k'}\n",
+        ROUTER + "/a\n  auth: {mode: jwt, issuer: 'https://i.example', jwks: 'https://i.example/k', audience: ¦''}\n",
+    ],
+    "plain-http-issuer": [
+        ROUTER + "/a\n  auth: {mode: jwt, issuer: 'https://i.example', jwks: ¦'http://i.example/k', audience: a}\n",
+        ROUTER + "/a\n  auth: {mode: jwt, issuer: ¦'http://i.example', jwks: 'http://localhost/k', audience: a}\n",
+    ],
+    "scope-that-denies": [JWT + ", scopes: {read: [¦'!get']}}\n"],
     "credentials-for-all-origins": [ROUTER + "/a\n  cors: {allowOrigins: ['*'], allowCredentials: ¦true}\n"],
     "bad-origin": [ROUTER + "/a\n  cors: {allowOrigins: [¦'https://a.example/']}\n"],
     # Templates.
@@ -197,6 +224,7 @@ ERRORS = {
 }
 
 WARNINGS = {
+    "key-expired": [KEYED.replace("}\n    ", ", expires: ¦'2020-01-01'}\n")],
     "leading-zeros": [HEAD + "values: {zip: ¦01234}\n"],
     "unknown-keyword": [ARG + "{name: a, in: query, ¦defualt: x}\n"],
     "output-schema-not-object": [TOOL + "  request: {url: http://h/}\n  response: {outputSchema: ¦{type: array}}\n"],

@@ -5,7 +5,7 @@ from pathlib import Path
 import jsonschema_rs
 import yaml
 
-from portico.config.document import AUTH_MODES
+from portico.config.auth import AUTH_MODES
 from portico.config.schema import document_schema, schema_text
 
 from .test_check import GOOD

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from portico.auth.principal import Principal
 from portico.gateway.protocol.admission import Admission, CallLimits
 from portico.gateway.routing.endpoint import NO_LIMITS, RouterLimits
 from portico.wire.errors import RpcError
@@ -25,9 +26,8 @@ def call(
     principal: str | None = None,
 ) -> Any:
     endpoint = SimpleNamespace(prefix=prefix, tenant=tenant, limits=limits)
-    return SimpleNamespace(
-        endpoint=endpoint, method=method, address=address, principal=principal, started=at, gate=None
-    )
+    owner = address if principal is None else Principal(principal).id
+    return SimpleNamespace(endpoint=endpoint, method=method, owner=owner, started=at, gate=None)
 
 
 def enter(admission: Admission, *calls: Any) -> None:

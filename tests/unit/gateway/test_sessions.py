@@ -5,12 +5,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
+from portico.auth.principal import Principal
 from portico.gateway.session.memory import Full, SessionLimits, Sessions
 from portico.gateway.session.session import Session
 
 LIMITS = SessionLimits(idle=100.0, lifetime=1000.0, most=6, per_principal=2, per_address=3)
 PREFIXES = ("/users", "/users/old", "/")
-PRINCIPALS = (None, "ada", "")
+PRINCIPALS = (None, Principal("ada"), Principal("=ada"))
 ADDRESSES = ("192.0.2.1", "=ada", "192.0.2.2")
 
 
@@ -31,7 +32,7 @@ class World(RuleBasedStateMachine):
         address=st.sampled_from(ADDRESSES),
         busy=st.booleans(),
     )
-    def create(self, prefix: str, principal: str | None, address: str, busy: bool) -> Session | None:
+    def create(self, prefix: str, principal: Principal | None, address: str, busy: bool) -> Session | None:
         try:
             session = self.sessions.create(prefix, principal, address)
         except Full:
@@ -47,7 +48,7 @@ class World(RuleBasedStateMachine):
         return session
 
     @rule(session=opened, prefix=st.sampled_from(PREFIXES), principal=st.sampled_from(PRINCIPALS))
-    def find(self, session: Session | None, prefix: str, principal: str | None) -> None:
+    def find(self, session: Session | None, prefix: str, principal: Principal | None) -> None:
         if session is None:
             return
         found = self.sessions.find(session.identifier, prefix, principal)
@@ -87,7 +88,7 @@ class World(RuleBasedStateMachine):
     def bounded(self) -> None:
         everybody = list(self.sessions)
         assert len(everybody) == len(self.sessions) <= LIMITS.most
-        for principal in ("ada", ""):
+        for principal in PRINCIPALS[1:]:
             assert sum(session.principal == principal for session in everybody) <= LIMITS.per_principal
         for address in ADDRESSES:
             mine = [session for session in everybody if session.principal is None and session.address == address]
@@ -110,10 +111,10 @@ def test_an_identifier_of_another_gateway_is_never_ours() -> None:
 
 def test_any_worker_of_a_gateway_knows_whose_a_session_is() -> None:
     one, other = (Sessions(name, b"a" * 32, SessionLimits(), lambda: 0.0) for name in ("w1", "w2"))
-    identifier = one.create("/users", "ada", "192.0.2.1").identifier
-    assert other.owner(identifier, "/users", "ada") == "w1"
+    identifier = one.create("/users", Principal("ada"), "192.0.2.1").identifier
+    assert other.owner(identifier, "/users", Principal("ada")) == "w1"
     assert other.owner(identifier, "/users", None) is None
-    assert other.owner(identifier.replace("w1", "w2"), "/users", "ada") is None
+    assert other.owner(identifier.replace("w1", "w2"), "/users", Principal("ada")) is None
 
 
 @pytest.mark.parametrize("identifier", ["", ".", "..", "w1..", "w1.\n.x", "\xff.\xff.\xff", "w1" + "." * 100, "\ud800"])

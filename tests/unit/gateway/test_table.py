@@ -14,7 +14,7 @@ PREFIXES = st.lists(PREFIX, min_size=1, max_size=6, unique=True)
 
 
 def endpoints(prefixes: list[str]) -> list[Any]:
-    return [SimpleNamespace(prefix=prefix) for prefix in prefixes]
+    return [SimpleNamespace(prefix=prefix, guard=None) for prefix in prefixes]
 
 
 @given(PREFIXES)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from portico.config.check.auth import judge_auth
 from portico.config.check.draft import Draft
 from portico.config.check.urls import judge_origin
-from portico.config.document import AUTH_MODES, Router
+from portico.config.document import Router
 from portico.config.positions import Path
-from portico.config.problem import quoted
 
 
 def judge_routers(draft: Draft) -> None:
     for path, router in draft.routers:
-        _auth(draft, (*path, "auth", "mode"), router.auth.mode)
+        judge_auth((*path, "auth"), router.auth, draft.findings)
         _limits(draft, (*path, "limits"), router)
         if router.cors is None:
             continue
@@ -34,14 +34,4 @@ def _limits(draft: Draft, path: Path, router: Router) -> None:
             "burst-without-rate",
             "without a rate any number of calls may come at once, so the burst says nothing",
             "Add a rate such as 100/s, or remove the burst",
-        )
-
-
-def _auth(draft: Draft, path: Path, mode: str) -> None:
-    if mode not in AUTH_MODES:
-        draft.findings.error(
-            path,
-            "auth-mode-not-built",
-            f"this version cannot do {quoted(mode)}, so its endpoint is not served",
-            f"Write one of: {', '.join(AUTH_MODES)}",
         )

@@ -18,7 +18,7 @@ REQUEST_ROOTS = frozenset(("args", "values", "secrets", "request", "session"))
 RESPONSE_ROOTS = frozenset(("args", "values", "request", "session", "response"))
 PROXY_ROOTS = frozenset(("values", "secrets"))
 PROMPT_ROOTS = frozenset(("args", "values"))
-_CREDENTIALS = frozenset(("authorization", "cookie", "proxy-authorization"))
+_CREDENTIALS = frozenset(("authorization", "cookie", "proxy-authorization", "x-api-key"))
 
 Encoding = Literal["json", "xml", "form", "text"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from portico.auth.principal import Principal
 from portico.gateway.protocol.gate import Gate
 from portico.gateway.protocol.params import NOTHING, UNSET
 from portico.gateway.routing.endpoint import Endpoint
@@ -66,7 +67,7 @@ class Call:
         started: float,
         modern: bool,
         version: str,
-        principal: str | None,
+        principal: Principal | None,
         address: str,
         read_client: ReadClient,
         session: Session | None = None,
@@ -102,6 +103,11 @@ class Call:
         self.cancelled = True
         if self.stop is not None:
             self.stop()
+
+    @property
+    def owner(self) -> str:
+        """Whom the call counts for: its principal, or the address of a caller without a name."""
+        return self.address if self.principal is None else self.principal.id
 
     @property
     def progress_token(self) -> int | str | None:

@@ -14,6 +14,7 @@ import msgspec
 
 from portico.gateway.protocol.call import Call
 from portico.gateway.protocol.dispatch import METHODS, Answer, Method, find_method, notice
+from portico.gateway.protocol.limited import judge_limited, limited
 from portico.gateway.protocol.params import UNSET
 from portico.gateway.session.session import Session
 from portico.net.errors import Busy, NetError
@@ -72,7 +73,7 @@ class Relay:
             conversation = await upstream.legacy(hello)
         except NetError as error:
             raise _unreachable(call, error) from error
-        self._join(session, conversation)
+        self._join(session, conversation, call.endpoint.allowed is not None)
         greeting = msgspec.json.decode(conversation.greeting, type=_Greeting)
         session.version = call.version = greeting.protocol_version
         session.client, session.capabilities = client, capabilities
@@ -80,9 +81,13 @@ class Relay:
 
     async def ask(self, call: Call) -> Answer:
         """Relay a request and wait for its end. What the upstream says before it goes to `call.notify`."""
-        spec, identifier = call.endpoint.upstream, call.identifier
+        spec, identifier, allowed = call.endpoint.upstream, call.identifier, call.endpoint.allowed
         assert spec is not None
         assert identifier is not None
+        if allowed is not None:
+            empty = judge_limited(call, allowed)
+            if empty is not None:
+                return _answer(call, empty)
         try:
             conversation = await self._conversation(call, spec)
             outcome = await conversation.request(
@@ -99,7 +104,7 @@ class Relay:
             if call.session is not None:
                 call.session.forget_questions(call.call_id)
         if not outcome.is_error:
-            return _answer(call, outcome.member)
+            return _answer(call, outcome.member if allowed is None else limited(call, outcome.member, allowed))
         code = _code(outcome.member)
         answer = _answer(call, outcome.member)
         return Answer(answer.body, RpcError(code, "").http_status(call.modern), f"error {code}")
@@ -119,9 +124,9 @@ class Relay:
             except NetError as error:
                 log.warning("call %s: %s", call.call_id, error.message)
 
-    def _join(self, session: Session, conversation: Conversation) -> None:
+    def _join(self, session: Session, conversation: Conversation, limited: bool) -> None:
         session.upstream = conversation
-        session.when_ended(conversation.listen(lambda heard: self._standing(session, heard)))
+        session.when_ended(conversation.listen(lambda heard: self._standing(session, heard, limited)))
         session.when_ended(conversation.release)
 
     async def _conversation(self, call: Call, spec: McpSpec) -> Conversation:
@@ -157,11 +162,13 @@ class Relay:
         else:
             call.notify(call.session.ask(heard.method, heard.params, heard.answer, call.call_id))
 
-    def _standing(self, session: Session, heard: Heard) -> None:
+    def _standing(self, session: Session, heard: Heard, limited: bool) -> None:
         """Something that concerns no call, for everybody who shares the conversation."""
         if heard.method == RECONNECTED:
             for kind in _LISTS:
                 session.standing.send(encode_notification(f"notifications/{kind}/list_changed"))
+        elif limited and heard.method == "notifications/resources/updated":
+            return
         elif heard.answer is None:
             session.standing.send(_notification(heard))
         elif not heard.claimed and _can(session, heard.method):

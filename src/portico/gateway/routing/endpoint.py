@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from portico.auth.principal import Guard
+from portico.config.patterns import Patterns
 from portico.gateway.routing.catalog import Catalog
 from portico.upstream.mcp.upstream import McpSpec
 
@@ -59,3 +61,9 @@ class Endpoint:
     upstream: McpSpec | None = None
     """The MCP server that this endpoint relays to, instead of a catalog of its own."""
     limits: RouterLimits = NO_LIMITS
+    guard: Guard | None = None
+    """Who may use it; None for everybody."""
+    allowed: Patterns | None = None
+    """The tools that this caller may use, where that is not all of them (see narrowing.py)."""
+    views: dict[Patterns, Endpoint] = field(default_factory=dict, compare=False, repr=False)
+    """What callers see who may use a part of the tools, by what they may use; made when one of them first asks."""

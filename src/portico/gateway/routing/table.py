@@ -15,6 +15,11 @@ class Door(Enum):
     MESSAGE = "message"
     PAGE = "page"
     """The bare prefix, which a person may open in a browser."""
+    METADATA = "metadata"
+    """What a client reads of an endpoint that asks for tokens (RFC 9728)."""
+
+
+METADATA_PATH = "/.well-known/oauth-protected-resource"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,8 @@ def build_table(endpoints: Iterable[Endpoint]) -> Table:
         for door in (Door.MCP, Door.SSE, Door.MESSAGE):
             path = base + b"/" + door.value.encode()
             table[path] = table[path + b"/"] = Route(endpoint, door)
+        if endpoint.guard is not None and endpoint.guard.issuer is not None:
+            table[METADATA_PATH.encode() + base + b"/mcp"] = Route(endpoint, Door.METADATA)
         if base:
             pages[base] = pages[base + b"/"] = Route(endpoint, Door.PAGE)
     return {**pages, **table}

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 import portico
+from portico.auth.principal import Guard
 from portico.config.document import Cors, Document, Model, Prompt, Resource, Router, Server, Tool
 from portico.config.input_schema import input_schema
 from portico.gateway.routing.catalog import (
@@ -25,6 +26,7 @@ from portico.gateway.routing.catalog import (
 )
 from portico.gateway.routing.endpoint import CorsRules, Endpoint, RouterLimits
 from portico.gateway.runtime.arguments import compile_arguments
+from portico.gateway.runtime.guards import compile_guard
 from portico.gateway.runtime.mcp_specs import mcp_spec
 from portico.gateway.runtime.uri_templates import compile_uri_template
 from portico.template import RenderError, compile_value
@@ -45,28 +47,32 @@ class Compiled:
     endpoints: Mapping[str, Endpoint]
 
 
-def compiler(client: Any, processes: bool = True) -> Callable[[Document, Mapping[str, str]], Compiled]:
-    """Binds what tools send their requests with; nothing is sent while compiling. Without `processes` a document may
-    name none: RenderError."""
+def compiler(
+    client: Any, processes: bool = True, key_sets: Any = None
+) -> Callable[[Document, Mapping[str, str]], Compiled]:
+    """Binds what tools send their requests with, and what finds the public keys of issuers; nothing is sent while
+    compiling. Without `processes` a document may name none: RenderError."""
 
     def compiled(document: Document, secrets: Mapping[str, str]) -> Compiled:
         for name, server in document.mcp_servers.items():
             if server.kind == "stdio" and not processes:
                 raise RenderError(f"the server {name} is a process, and this gateway starts none (--stdio off)")
-        return compile_document(document, secrets, client)
+        return compile_document(document, secrets, client, key_sets)
 
     return compiled
 
 
-def compile_document(document: Document, secrets: Mapping[str, str], client: Any) -> Compiled:
+def compile_document(document: Document, secrets: Mapping[str, str], client: Any, key_sets: Any = None) -> Compiled:
     parts = _Parts(document, secrets, client)
     endpoints = {}
     for router in document.routers:
         if router.server in document.mcp_servers:
-            endpoints[router.prefix] = _relaying(document, router, mcp_spec(document, router.server, secrets))
-            continue
-        server = next(server for server in document.servers if server.name == router.server)
-        endpoints[router.prefix] = _endpoint(document, router, server, parts)
+            endpoint = _relaying(document, router, mcp_spec(document, router.server, secrets))
+        else:
+            server = next(server for server in document.servers if server.name == router.server)
+            endpoint = _endpoint(document, router, server, parts)
+        guard = compile_guard(document, router.auth, key_sets)
+        endpoints[router.prefix] = endpoint if guard is None else _guarded(endpoint, guard)
     return Compiled(document.name, document.tenant, endpoints)
 
 
@@ -74,6 +80,15 @@ def _relaying(document: Document, router: Router, spec: McpSpec) -> Endpoint:
     """An endpoint whose answers are its upstream's. The catalog is empty: what is on offer, only the upstream knows."""
     server = Server(name=router.server)
     return replace(_endpoint(document, router, server, _Parts(_EMPTY, {}, None)), upstream=spec)
+
+
+def _guarded(endpoint: Endpoint, guard: Guard) -> Endpoint:
+    """What is told one caller is no other's, so no cache may share it; and a web page must be able to read how to get
+    in."""
+    cors = endpoint.cors
+    if cors is not None and b"www-authenticate" not in cors.expose.lower():
+        cors = replace(cors, expose=b", ".join((*filter(None, (cors.expose,)), b"WWW-Authenticate")))
+    return replace(endpoint, guard=guard, cors=cors, cache_scope="private")
 
 
 class _Parts:

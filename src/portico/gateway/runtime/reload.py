@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from portico.config.check import Checked, check, check_together
 from portico.config.document import Document
+from portico.config.key import Key
 from portico.config.problem import Problem, Severity, pointer, quoted
 from portico.gateway.routing.endpoint import Endpoint
 from portico.gateway.runtime.compile import Compiled
+from portico.gateway.runtime.guards import with_keys
 from portico.gateway.runtime.live import Live, differences, moved, vanished
 from portico.gateway.runtime.snapshot import DocumentState, Snapshot
 from portico.net.errors import NetError
@@ -34,6 +36,26 @@ DEBOUNCE_MOST = 2.0
 class SecretSource(Protocol):
     async def read(self) -> Secrets: ...
     async def revision(self) -> str: ...
+
+
+class KeySource(Protocol):
+    """The API keys of a store, by tenant: a key opens nothing of another tenant's, whatever its patterns are."""
+
+    async def read(self) -> Mapping[str, Sequence[Key]]: ...
+
+    async def revision(self) -> str:
+        """Differs when a key was added, changed or revoked."""
+        ...
+
+
+class NoKeys:
+    """A store that keeps no keys."""
+
+    async def read(self) -> Mapping[str, Sequence[Key]]:
+        return {}
+
+    async def revision(self) -> str:
+        return ""
 
 
 class Lease(Protocol):
@@ -79,7 +101,8 @@ class Report:
 
 
 class Reloader:
-    """`announce` tells clients of an endpoint what changed; `forget` ends what hangs on an endpoint that is gone."""
+    """`announce` tells clients of an endpoint what changed; `forget` ends what hangs on an endpoint that is gone;
+    `swapped` is called as soon as another snapshot is served."""
 
     def __init__(
         self,
@@ -91,6 +114,8 @@ class Reloader:
         forget: Callable[[str], None] = lambda prefix: None,
         poll: float = 1.0,
         lease: Callable[[Collection[McpSpec]], Lease] | None = None,
+        keys: KeySource | None = None,
+        swapped: Callable[[], None] = lambda: None,
     ) -> None:
         self._source = source
         self._secrets = secrets
@@ -101,6 +126,8 @@ class Reloader:
         self._poll = poll
         self._lease = lease
         self._leased: Lease | None = None
+        self._keys = keys or NoKeys()
+        self._swapped = swapped
         self._prepared: dict[str, Prepared] = {}
         self._good: dict[str, Compiled] = {}
         self._seen: str | None = None
@@ -125,13 +152,15 @@ class Reloader:
         async with self._lock:
             revision = await self._revision()
             secrets = await self._secrets.read()
+            keys = await self._keys.read()
             texts = await self._source.list()
             prepared = await asyncio.to_thread(self._prepare, texts, secrets)
-            snapshot = self._assemble(revision, prepared)
+            snapshot = self._assemble(revision, prepared, keys)
             self._prepared = prepared
             self._seen = revision
             former, self._leased = self._leased, self._lease_for(snapshot)
             before = self._live.swap(snapshot)
+            self._swapped()
             self.reloads += 1
             await self._tell(before, snapshot)
             if former is not None:
@@ -153,7 +182,9 @@ class Reloader:
         return Leases(tuple(leases))
 
     async def _revision(self) -> str:
-        return f"{await self._source.revision()}/{await self._secrets.revision()}"
+        return "/".join(
+            (await self._source.revision(), await self._secrets.revision(), await self._keys.revision())
+        ).rstrip("/")
 
     async def _settle(self) -> None:
         """Wait until nothing has changed for a moment: an editor or an unpacked archive writes more than once."""
@@ -208,7 +239,7 @@ class Reloader:
             return Prepared(stored.text, _frozen(mine), (*checked.problems, problem), checked)
         return Prepared(stored.text, _frozen(mine), checked.problems, checked, compiled)
 
-    def _assemble(self, revision: str, prepared: dict[str, Prepared]) -> Snapshot:
+    def _assemble(self, revision: str, prepared: dict[str, Prepared], keys: Mapping[str, Sequence[Key]]) -> Snapshot:
         conflicts = check_together([entry.checked for entry in prepared.values() if entry.checked is not None])
         wanted = {key: None if key in conflicts else entry.compiled for key, entry in prepared.items()}
         owners: dict[str, str] = {}
@@ -225,7 +256,7 @@ class Reloader:
                 compiled = self._good.get(key)
                 taken = _taken(compiled, owners)
             if compiled is not None and taken is None:
-                endpoints.update(compiled.endpoints)
+                endpoints |= {prefix: with_keys(endpoint, keys) for prefix, endpoint in compiled.endpoints.items()}
                 owners.update(dict.fromkeys(compiled.endpoints, key))
                 good[key] = compiled
             else:

@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from portico.auth.principal import Principal
 from portico.gateway.session.session import Session
 
 
@@ -45,7 +46,7 @@ class Sessions:
     def __iter__(self) -> Iterator[Session]:
         return iter(list(self._sessions.values()))
 
-    def create(self, prefix: str, principal: str | None, address: str) -> Session:
+    def create(self, prefix: str, principal: Principal | None, address: str) -> Session:
         """A new session, or Full. An idle session of the same owner makes room rather than refuse its client."""
         owner = _owner(principal, address)
         most = self._limits.per_address if principal is None else self._limits.per_principal
@@ -61,18 +62,23 @@ class Sessions:
         self._by_owner.setdefault(owner, {})[session.identifier] = session
         return session
 
-    def owner(self, identifier: str, prefix: str, principal: str | None) -> str | None:
+    def owner(self, identifier: str, prefix: str, principal: Principal | None) -> str | None:
         """The worker that an identifier names, or None when it was never issued for this endpoint and principal."""
         worker, _, rest = identifier.partition(".")
         nonce, _, mac = rest.partition(".")
         good = self._mac(worker, nonce, prefix, principal)
         return worker if mac and hmac.compare_digest(mac.encode(), good.encode()) else None
 
-    def find(self, identifier: str, prefix: str, principal: str | None) -> Session | None:
+    def find(self, identifier: str, prefix: str, principal: Principal | None) -> Session | None:
         """A live session of this worker on this endpoint and of this principal; finding it counts as use."""
         session = self._sessions.get(identifier)
-        if session is None or session.prefix != prefix or session.principal != principal:
+        if session is None or session.prefix != prefix:
             return None
+        if session.principal is not principal:
+            if session.principal != principal:
+                return None
+            # Of one principal, the credential that it presented last says how long it may stay.
+            session.principal = principal
         now = self._clock()
         if self._expired(session, now):
             self.end(session)
@@ -112,15 +118,15 @@ class Sessions:
         self.end(min(idle, key=lambda session: session.used))
         return True
 
-    def _identifier(self, prefix: str, principal: str | None) -> str:
+    def _identifier(self, prefix: str, principal: Principal | None) -> str:
         nonce = secrets.token_urlsafe(18)
         return f"{self.worker}.{nonce}.{self._mac(self.worker, nonce, prefix, principal)}"
 
-    def _mac(self, worker: str, nonce: str, prefix: str, principal: str | None) -> str:
-        text = "\n".join((worker, nonce, prefix, "" if principal is None else f"={principal}"))
+    def _mac(self, worker: str, nonce: str, prefix: str, principal: Principal | None) -> str:
+        text = "\n".join((worker, nonce, prefix, "" if principal is None else f"={principal.id}"))
         return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()[:32]
 
 
-def _owner(principal: str | None, address: str) -> tuple[str | None, str]:
+def _owner(principal: Principal | None, address: str) -> tuple[str | None, str]:
     """Whom a session counts for: its principal, wherever it calls from, or the address of a caller without a name."""
-    return (principal, "") if principal is not None else (None, address)
+    return (principal.id, "") if principal is not None else (None, address)

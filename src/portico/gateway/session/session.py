@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from portico.auth.principal import Principal
 from portico.wire import sse
 
 _GIVEN_UP = b'"error":{"code":-32001,"message":"The client did not answer."}'
@@ -115,7 +116,7 @@ class Session:
         "via_sse",
     )
 
-    def __init__(self, identifier: str, prefix: str, principal: str | None, address: str, now: float) -> None:
+    def __init__(self, identifier: str, prefix: str, principal: Principal | None, address: str, now: float) -> None:
         self.identifier = identifier
         self.prefix = prefix
         self.principal = principal

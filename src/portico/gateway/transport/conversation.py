@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from portico.auth.principal import Principal
 from portico.gateway.exchange import EVENTS, JSON, JSON_ONLY, Reply, Request, text_reply
 from portico.gateway.protocol.admission import Admission, CallLimits
 from portico.gateway.protocol.call import Call, Tracer
@@ -18,7 +19,7 @@ from portico.gateway.routing.endpoint import Endpoint
 from portico.gateway.session.memory import Sessions
 from portico.gateway.session.session import Session
 from portico.gateway.transport.client_values import reader
-from portico.gateway.transport.event_stream import OpenStreams, TooManyStreams
+from portico.gateway.transport.event_stream import EventStream, OpenStreams, TooManyStreams
 from portico.gateway.transport.media import media_of
 from portico.wire.errors import RpcError
 from portico.wire.jsonrpc import Id, encode_error
@@ -58,15 +59,19 @@ class Conversations:
         self,
         request: Request,
         endpoint: Endpoint,
-        principal: str | None,
+        principal: Principal | None,
         session: Session | None,
         modern: bool,
         version: str,
     ) -> Call:
-        started, client = self.clock(), reader(request)
+        started, client = self.clock(), reader(request, guarded=endpoint.guard is not None)
         call = Call(endpoint, self.next_id(), started, modern, version, principal, request.address, client, session)
         call.tracer = self.tracer
         return call
+
+    def open_stream(self, call: Call, kind: str = "call") -> EventStream:
+        """A stream for the answer of a call, or TooManyStreams."""
+        return self.streams.open(call.address, kind, prefix=call.endpoint.prefix, principal=call.principal)
 
     def method(self, call: Call) -> Method:
         """What answers the call: a method of ours, or the upstream that the endpoint relays to; or RpcError."""
@@ -127,7 +132,7 @@ def alone(answer: Answer) -> Reply:
 
 
 def find_session(
-    shared: Conversations, endpoint: Endpoint, principal: str | None, identifier: str, *, via_sse: bool = False
+    shared: Conversations, endpoint: Endpoint, principal: Principal | None, identifier: str, *, via_sse: bool = False
 ) -> Session | str | None:
     """The session of one transport that an identifier names, the worker that has it, or None when there is none."""
     session = shared.sessions.find(identifier, endpoint.prefix, principal)
@@ -142,7 +147,7 @@ def reply_of(shared: Conversations, call: Call, answer: Answer, request: Request
     if answer.status != 200 or media_of(request).json:
         return alone(answer)
     try:
-        stream = shared.streams.open(call.address)
+        stream = shared.open_stream(call)
     except TooManyStreams as error:
         return overloaded(str(error))
     stream.send(answer.body)

@@ -5,8 +5,9 @@ An idle stream is one small object and its outlet: it has no task, no timer and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from portico.auth.principal import Principal
 from portico.gateway.exchange import Outlet
 from portico.wire import sse
 
@@ -21,13 +22,15 @@ class TooManyStreams(Exception):
 class EventStream:
     """One streamed reply, made by OpenStreams. What is sent before the ingress attaches its outlet is kept."""
 
-    __slots__ = ("_address", "_early", "_kind", "_on_gone", "_outlet", "_registry", "closed")
+    __slots__ = ("_early", "_on_gone", "_outlet", "_registry", "closed", "kind", "owner", "prefix", "principal")
 
-    def __init__(self, registry: OpenStreams, address: str, kind: str, on_gone: Callable[[], None] | None) -> None:
+    def __init__(self, registry: OpenStreams, owner: str, kind: str, prefix: str, principal: Principal | None) -> None:
         self._registry = registry
-        self._address = address
-        self._kind = kind
-        self._on_gone = on_gone
+        self.owner = owner
+        self.kind = kind
+        self.prefix = prefix
+        self.principal = principal
+        self._on_gone: Callable[[], None] | None = None
         self._outlet: Outlet | None = None
         self._early: list[bytes] = []
         self.closed = False
@@ -68,50 +71,65 @@ class EventStream:
             outlet, self._outlet = self._outlet, None
             outlet.close()
 
+    def expel(self) -> None:
+        """End the stream in order, from our side, and tell whoever opened it, as if the client had gone."""
+        on_gone = self._on_gone
+        self.close()
+        if on_gone is not None:
+            on_gone()
+
     def _end(self) -> bool:
         if self.closed:
             return False
         self.closed = True
         # Who waits to be told mostly knows the stream: parted here, neither waits for the garbage collector.
         self._on_gone = None
-        self._registry.forget(self, self._address, self._kind)
+        self._registry.forget(self)
         return True
 
 
 class OpenStreams:
     """Every stream that is open in this worker: their bounds, their keep-alive and their end."""
 
-    def __init__(self, most: int = 10_000, per_address: int = 1_000) -> None:
+    def __init__(self, most: int = 10_000, per_address: int = 1_000, per_principal: int = 100) -> None:
         self._streams: set[EventStream] = set()
         self.kinds: dict[str, int] = dict.fromkeys(KINDS, 0)
-        self._by_address: dict[str, int] = {}
+        self._by_owner: dict[str, int] = {}
         self.most = most
         self._per_address = per_address
+        self._per_principal = per_principal
 
     def __len__(self) -> int:
         return len(self._streams)
 
-    def open(self, address: str, on_gone: Callable[[], None] | None = None, kind: str = "call") -> EventStream:
-        """A new stream for a client at `address`, or TooManyStreams. `kind` is one of KINDS."""
+    def __iter__(self) -> Iterator[EventStream]:
+        return iter(list(self._streams))
+
+    def open(
+        self, address: str, kind: str = "call", *, prefix: str = "", principal: Principal | None = None
+    ) -> EventStream:
+        """A new stream for a principal, or for whoever is at `address` without one, or TooManyStreams. `kind` is one of
+        KINDS; `prefix` is that of the endpoint."""
         if len(self._streams) >= self.most:
             raise TooManyStreams(f"{self.most} streams are open")
-        mine = self._by_address.get(address, 0)
-        if mine >= self._per_address:
-            raise TooManyStreams(f"{self._per_address} streams of this client are open")
-        self._by_address[address] = mine + 1
+        owner, most = (address, self._per_address) if principal is None else (principal.id, self._per_principal)
+        mine = self._by_owner.get(owner, 0)
+        if mine >= most:
+            raise TooManyStreams(f"{most} streams of this client are open")
+        self._by_owner[owner] = mine + 1
         self.kinds[kind] += 1
-        stream = EventStream(self, address, kind, on_gone)
+        stream = EventStream(self, owner, kind, prefix, principal)
         self._streams.add(stream)
         return stream
 
-    def forget(self, stream: EventStream, address: str, kind: str) -> None:
+    def forget(self, stream: EventStream) -> None:
         self._streams.discard(stream)
-        self.kinds[kind] -= 1
-        left = self._by_address.get(address, 1) - 1
+        self.kinds[stream.kind] -= 1
+        left = self._by_owner.get(stream.owner, 1) - 1
         if left > 0:
-            self._by_address[address] = left
+            self._by_owner[stream.owner] = left
         else:
-            self._by_address.pop(address, None)
+            self._by_owner.pop(stream.owner, None)
 
     def keep_alive(self) -> None:
         for stream in list(self._streams):

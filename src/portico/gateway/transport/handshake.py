@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from portico.auth.principal import Principal
 from portico.gateway.exchange import EVENTS, JSON_ONLY, Reply, Request, text_reply
 from portico.gateway.protocol.call import Call
 from portico.gateway.protocol.dispatch import METHODS, Answer, Method, failure, notice, open_call
@@ -37,7 +38,7 @@ class Handshake:
     def __init__(self, shared: Conversations) -> None:
         self._shared = shared
 
-    async def post(self, request: Request, endpoint: Endpoint, principal: str | None, message: Message) -> Reply:
+    async def post(self, request: Request, endpoint: Endpoint, principal: Principal | None, message: Message) -> Reply:
         shared = self._shared
         known = session_header(request)
         if message.method == "initialize" or known is None:
@@ -79,7 +80,7 @@ class Handshake:
             session.calls.pop(identifier, None)
 
     async def _without_session(
-        self, request: Request, endpoint: Endpoint, principal: str | None, message: Message
+        self, request: Request, endpoint: Endpoint, principal: Principal | None, message: Message
     ) -> Reply:
         shared = self._shared
         version = version_header(request) or versions.ASSUMED_WITHOUT_HEADER.encode()
@@ -149,7 +150,7 @@ class Handshake:
     def _legacy_stream(self, call: Call, method: Method, session: Session) -> Reply:
         """The stream belongs to the session: when its connection breaks, the call goes on and the client may resume."""
         try:
-            stream = self._shared.streams.open(call.address)
+            stream = self._shared.open_stream(call)
         except TooManyStreams as error:
             self._shared.admission.leave(call)
             return overloaded(str(error))
@@ -166,7 +167,7 @@ class Handshake:
         session.calls[identifier] = self._shared.start(call, method, done)
         return Reply(200, headers=EVENTS, stream=stream)
 
-    async def batch(self, request: Request, endpoint: Endpoint, principal: str | None) -> Reply:
+    async def batch(self, request: Request, endpoint: Endpoint, principal: Principal | None) -> Reply:
         """An array of messages, which revision 2025-03-26 alone knows (specification 2025-03-26, basic)."""
         shared = self._shared
         members = decode_batch(request.body)
@@ -193,7 +194,7 @@ class Handshake:
         return Reply(200, b"[" + b",".join(bodies) + b"]", JSON_ONLY) if bodies else _ACCEPTED
 
     async def _batch_member(
-        self, raw: bytes, request: Request, endpoint: Endpoint, principal: str | None, session: Session
+        self, raw: bytes, request: Request, endpoint: Endpoint, principal: Principal | None, session: Session
     ) -> Answer | None:
         shared = self._shared
         call = shared.open(request, endpoint, principal, session, False, session.version)
@@ -230,21 +231,21 @@ class Handshake:
         error = RpcError(errors.INVALID_REQUEST, "Session not found: it has ended or expired. Send initialize again.")
         return self._shared.refuse(request, error, 404, identifier)
 
-    async def get(self, request: Request, endpoint: Endpoint, principal: str | None) -> Reply:
+    async def get(self, request: Request, endpoint: Endpoint, principal: Principal | None) -> Reply:
         """Open the session's standing stream, or resume one that broke."""
         if not accepts_events(request):
             return text_reply(406, "GET opens an event stream here: accept text/event-stream.")
         session = await self._of(request, endpoint, principal)
         return session if isinstance(session, Reply) else self._open_standing(request, session)
 
-    async def delete(self, request: Request, endpoint: Endpoint, principal: str | None) -> Reply:
+    async def delete(self, request: Request, endpoint: Endpoint, principal: Principal | None) -> Reply:
         session = await self._of(request, endpoint, principal)
         if isinstance(session, Reply):
             return session
         self._shared.sessions.end(session)
         return Reply(204)
 
-    async def _of(self, request: Request, endpoint: Endpoint, principal: str | None) -> Session | Reply:
+    async def _of(self, request: Request, endpoint: Endpoint, principal: Principal | None) -> Session | Reply:
         """The session that the request names, or the reply of its owner or of nobody."""
         known = session_header(request)
         if known is None:
@@ -257,7 +258,9 @@ class Handshake:
     def _open_standing(self, request: Request, session: Session) -> Reply:
         """The session's standing stream, or, with `Last-Event-ID`, the rest of the stream that broke."""
         try:
-            stream = self._shared.streams.open(request.address, kind="standing")
+            stream = self._shared.streams.open(
+                request.address, "standing", prefix=session.prefix, principal=session.principal
+            )
         except TooManyStreams as error:
             return overloaded(str(error))
         last = request.headers.get(b"last-event-id")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs
 
+from portico.auth.principal import Principal
 from portico.gateway.exchange import EVENTS, Reply, Request, text_reply
 from portico.gateway.protocol.call import Call
 from portico.gateway.protocol.dispatch import Answer, failure, notice, open_call
@@ -24,13 +25,13 @@ class LegacySse:
         self._shared = shared
         self._public_path = public_path
 
-    def open(self, request: Request, endpoint: Endpoint, principal: str | None) -> Reply:
+    def open(self, request: Request, endpoint: Endpoint, principal: Principal | None) -> Reply:
         """GET /sse: the session lives exactly as long as this stream."""
         if request.method != "GET":
             return text_reply(405, "GET opens the stream; messages are POSTed where it says.", ((b"allow", b"GET"),))
         shared = self._shared
         try:
-            stream = shared.streams.open(request.address, kind="sse")
+            stream = shared.streams.open(request.address, "sse", prefix=endpoint.prefix, principal=principal)
         except TooManyStreams as error:
             return overloaded(str(error))
         try:
@@ -45,7 +46,7 @@ class LegacySse:
         session.standing.connect(stream, None)
         return Reply(200, headers=EVENTS, stream=stream)
 
-    async def post(self, request: Request, endpoint: Endpoint, principal: str | None) -> Reply:
+    async def post(self, request: Request, endpoint: Endpoint, principal: Principal | None) -> Reply:
         """POST /message: 202, and the answer goes out on the stream."""
         if request.method != "POST":
             return text_reply(405, "Messages are POSTed here.", ((b"allow", b"POST"),))
@@ -80,7 +81,7 @@ class LegacySse:
             notice(call)
 
     async def _take(
-        self, message: Message, request: Request, endpoint: Endpoint, principal: str | None, session: Session
+        self, message: Message, request: Request, endpoint: Endpoint, principal: Principal | None, session: Session
     ) -> None:
         shared = self._shared
         call = shared.open(request, endpoint, principal, session, False, session.version)

@@ -53,7 +53,7 @@ class Relayed:
         if self._first.done():
             return False
         try:
-            stream = self._shared.streams.open(self._call.address)
+            stream = self._shared.open_stream(self._call)
         except TooManyStreams as error:
             self._first.set_result(overloaded(str(error)))
             self.cancel()

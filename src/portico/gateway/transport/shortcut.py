@@ -9,10 +9,14 @@ happened. It saves 12 of 47 µs a call (docs/performance.md); an Entry that is g
 from __future__ import annotations
 
 import logging
+import math
+import time
 from asyncio import CancelledError
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from portico.auth.principal import Principal
+from portico.gateway.caller import Admitted
 from portico.gateway.exchange import JSON_ONLY, Reply, Request
 from portico.gateway.protocol.answer import encode_answer
 from portico.gateway.protocol.call import Call
@@ -35,16 +39,19 @@ from portico.wire.headers import decode_value
 from portico.wire.jsonrpc import Id, plain_call
 
 General = Callable[[Request], Coroutine[Any, Any, Reply]]
-Admitted = tuple[Call, HttpTool, RenderedRequest, dict[str, Any]]
+Plain = tuple[Call, HttpTool, RenderedRequest, dict[str, Any]]
 log = logging.getLogger("portico.call")
 _NOTHING: dict[str, Any] = {}
+REJUDGED = 60.0
+"""Seconds after which a credential in a head is judged anew, so that no lane outlives what its issuer says."""
 
 
 class Lane:
     """What the head of a request settles, as long as `snapshot` is served. `endpoint` is None where it rules the short
-    way out. A modern head names the tool, a legacy one the session."""
+    way out. A modern head names the tool, a legacy one the session. The credential is a part of the head, so
+    that what one may use is never looked up for another."""
 
-    __slots__ = ("endpoint", "name", "session", "snapshot", "version")
+    __slots__ = ("endpoint", "name", "principal", "session", "snapshot", "until", "version")
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
@@ -52,18 +59,25 @@ class Lane:
         self.version = ""
         self.name: str | None = None
         self.session: str | None = None
+        self.principal: Principal | None = None
+        self.until = math.inf
+        """When, by the event loop's clock, the credential in the head has to be judged anew."""
 
 
 class Shortcut:
     def __init__(self, shared: Conversations) -> None:
         self._shared = shared
 
-    def lane(self, request: Request, snapshot: Snapshot, route: Route | None) -> Lane:
-        """For a request that may ask: its Host is ours, and it comes from no web page."""
+    def lane(self, request: Request, snapshot: Snapshot, route: Route | None, admitted: Admitted | None) -> Lane:
+        """For a request that may ask: its Host is ours, it comes from no web page, and whose it is is known."""
         lane = Lane(snapshot)
-        if route is None or route.door is not Door.MCP or request.method != "POST":
+        if route is None or admitted is None or route.door is not Door.MCP or request.method != "POST":
             return lane
-        media, endpoint, version = media_of(request), route.endpoint, version_header(request)
+        media, endpoint, version = media_of(request), admitted.endpoint, version_header(request)
+        lane.principal = admitted.principal
+        if admitted.principal is not None:
+            now = self._shared.clock()
+            lane.until = now + min(admitted.principal.until - time.time(), REJUDGED)
         # Whether a call is traced depends on more than its head.
         if media.refusal is None and media.json and endpoint.upstream is None and self._shared.tracer is None:
             if version is not None and versions.header_is_modern(version):
@@ -100,14 +114,14 @@ class Shortcut:
         shared.observer.finished(call, call.asked, 200, shared.clock())
         return Reply(200, body, JSON_ONLY)
 
-    def _admit(self, request: Request, lane: Lane, endpoint: Endpoint) -> Admitted | None:
+    def _admit(self, request: Request, lane: Lane, endpoint: Endpoint) -> Plain | None:
         """A call that is counted and can be cancelled, with the request to send; None where it is not plain."""
         plain = _plain(request.body, lane)
         if plain is None:
             return None
         shared, (identifier, params), version, session = self._shared, plain, lane.version, None
         if lane.session is not None:
-            session = _plain_session(shared, endpoint, lane.session, identifier)
+            session = _plain_session(shared, endpoint, lane, identifier)
             if session is None:
                 return None
             version = session.version
@@ -121,7 +135,9 @@ class Shortcut:
             return None
         scope = {"args": arguments, "request": _NOTHING, "session": {"id": lane.session}}
         started, modern = shared.clock(), session is None
-        call = Call(endpoint, "", started, modern, version, None, request.address, _reads_nothing, session)
+        if started >= lane.until:
+            return None
+        call = Call(endpoint, "", started, modern, version, lane.principal, request.address, _reads_nothing, session)
         try:
             rendered = target.render(scope)
             shared.admission.enter(call)
@@ -166,9 +182,9 @@ def _settle_legacy(lane: Lane, endpoint: Endpoint, request: Request, version: by
         lane.endpoint, lane.session = endpoint, session
 
 
-def _plain_session(shared: Conversations, endpoint: Endpoint, known: str, identifier: int | str) -> Session | None:
+def _plain_session(shared: Conversations, endpoint: Endpoint, lane: Lane, identifier: int | str) -> Session | None:
     """The session, if it is this worker's, wants to be told nothing and can take one more call of that id."""
-    session = shared.sessions.find(known, endpoint.prefix, None)
+    session = shared.sessions.find(lane.session or "", endpoint.prefix, lane.principal)
     if session is None or session.via_sse or session.level is not None:
         return None
     calls = session.calls

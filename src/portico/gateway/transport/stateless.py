@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from portico.auth.principal import Principal
 from portico.gateway.exchange import EVENTS, Reply, Request, text_reply
 from portico.gateway.protocol.call import Call
 from portico.gateway.protocol.dispatch import Answer, Method, dispatch, failure, open_call
@@ -27,7 +28,7 @@ class Stateless:
         self._shared = shared
 
     async def post(
-        self, request: Request, endpoint: Endpoint, principal: str | None, message: Message, version: str
+        self, request: Request, endpoint: Endpoint, principal: Principal | None, message: Message, version: str
     ) -> Reply:
         shared = self._shared
         call = shared.open(request, endpoint, principal, None, True, version)
@@ -73,7 +74,7 @@ class Stateless:
     def _stream(self, call: Call, method: Method) -> Reply:
         """Closing the stream is the cancellation (specification 2026-07-28, streamable HTTP: Cancellation)."""
         try:
-            stream = self._shared.streams.open(call.address)
+            stream = self._shared.open_stream(call)
         except TooManyStreams as error:
             self._shared.admission.leave(call)
             return overloaded(str(error))
@@ -90,7 +91,7 @@ class Stateless:
         if not accepts_events(request):
             return text_reply(406, "subscriptions/listen is answered by a stream: accept text/event-stream.")
         try:
-            stream = self._shared.streams.open(call.address, kind="listen")
+            stream = self._shared.open_stream(call, "listen")
         except TooManyStreams as error:
             return overloaded(str(error))
         try:

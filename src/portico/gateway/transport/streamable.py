@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any
 
+from portico.auth.principal import Principal
 from portico.gateway.exchange import Reply, Request, text_reply
 from portico.gateway.routing.endpoint import Endpoint
 from portico.gateway.transport.conversation import Conversations, version_header
@@ -26,13 +27,13 @@ class StreamableHttp:
         self._modern = Stateless(shared)
         self._legacy = Handshake(shared)
 
-    def handle(self, request: Request, endpoint: Endpoint, principal: str | None) -> Coroutine[Any, Any, Reply]:
+    def handle(self, request: Request, endpoint: Endpoint, principal: Principal | None) -> Coroutine[Any, Any, Reply]:
         """The reply, to be awaited. It is not a coroutine itself, for each level of them costs every call."""
         if request.method == "POST":
             return self._post(request, endpoint, principal)
         return self._without_body(request, endpoint, principal)
 
-    async def _post(self, request: Request, endpoint: Endpoint, principal: str | None) -> Reply:
+    async def _post(self, request: Request, endpoint: Endpoint, principal: Principal | None) -> Reply:
         media = media_of(request)
         if media.refusal is not None:
             return media.refusal
@@ -48,7 +49,7 @@ class StreamableHttp:
             return await self._modern.post(request, endpoint, principal, message, version.decode("latin-1"))
         return await self._legacy.post(request, endpoint, principal, message)
 
-    async def _without_body(self, request: Request, endpoint: Endpoint, principal: str | None) -> Reply:
+    async def _without_body(self, request: Request, endpoint: Endpoint, principal: Principal | None) -> Reply:
         if request.method not in ("GET", "DELETE"):
             return text_reply(405, "An MCP endpoint takes POST, GET and DELETE.", ((b"allow", b"POST, GET, DELETE"),))
         if versions.header_is_modern(version_header(request)):
