@@ -10,9 +10,8 @@ from portico.config.patterns import compile_patterns
 from portico.gateway.routing.narrowing import only_allowed
 
 NAMES = st.sampled_from(["a", "b", "secret", "Secret"])
-TOOLS = st.lists(
-    st.fixed_dictionaries({"name": NAMES}, optional={"x": st.integers() | st.text(max_size=5)}), max_size=6
-)
+TOOL = st.fixed_dictionaries({"name": NAMES}, optional={"x": st.integers() | st.text(max_size=5)})
+TOOLS = st.lists(TOOL, max_size=6)
 
 
 @given(TOOLS, st.dictionaries(st.sampled_from(["nextCursor", "_meta", "ttlMs"]), st.text(max_size=4)))
