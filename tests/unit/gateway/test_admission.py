@@ -26,8 +26,8 @@ def call(
     principal: str | None = None,
 ) -> Any:
     endpoint = SimpleNamespace(prefix=prefix, tenant=tenant, limits=limits)
-    owner = address if principal is None else Principal(principal).id
-    return SimpleNamespace(endpoint=endpoint, method=method, owner=owner, started=at, gate=None)
+    who = None if principal is None else Principal(principal)
+    return SimpleNamespace(endpoint=endpoint, method=method, address=address, principal=who, started=at, gate=None)
 
 
 def enter(admission: Admission, *calls: Any) -> None:

@@ -46,7 +46,8 @@ class Admission:
             gate.judge(endpoint.prefix, call.started)
         if call.method == _LISTEN:
             return
-        tenant, callers, caller = gate.tenant, self._callers, call.owner
+        tenant, callers, principal = gate.tenant, self._callers, call.principal
+        caller = call.address if principal is None else principal.id
         mine = callers.get(caller, 0)
         if mine >= limits.per_caller:
             raise too_many(f"{mine} calls of this client are under way", 429)
@@ -69,7 +70,7 @@ class Admission:
         self.calls -= 1
         gate.calls -= 1
         gate.tenant.calls -= 1
-        caller = call.owner
+        caller = call.address if call.principal is None else call.principal.id
         left = self._callers[caller] - 1
         if left:
             self._callers[caller] = left

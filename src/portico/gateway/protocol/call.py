@@ -105,11 +105,6 @@ class Call:
             self.stop()
 
     @property
-    def owner(self) -> str:
-        """Whom the call counts for: its principal, or the address of a caller without a name."""
-        return self.address if self.principal is None else self.principal.id
-
-    @property
     def progress_token(self) -> int | str | None:
         meta = self.params.meta
         return None if meta is UNSET or meta.progress_token is UNSET else meta.progress_token
