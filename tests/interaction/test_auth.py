@@ -259,6 +259,7 @@ async def test_who_is_limited_sees_nothing_else(who: str, gateway: Gateway) -> N
     listed = (await ask("tools/list")).result
     assert [tool["name"] for tool in listed["tools"]] == ["echo"]
     assert listed["cacheScope"] == "private"
+    assert set((await ask("server/discover")).result["capabilities"]) == {"tools", "logging"}
     assert (await ask("prompts/list")).result["prompts"] == []
     assert (await ask("resources/list")).result["resources"] == []
     assert (await ask("resources/templates/list")).result["resourceTemplates"] == []

@@ -77,7 +77,11 @@ def _narrowed(endpoint: Endpoint, allowed: Patterns) -> Endpoint:
             ),
         },
     )
-    return replace(endpoint, catalog=narrowed, allowed=allowed, views={})
+    gone = {"prompts"} | ({"resources"} if not (resources or templates) else set())
+    gone |= {"completions"} if not templates else set()
+    # What an upstream can do is the upstream's to say.
+    capabilities = {name: value for name, value in endpoint.capabilities.items() if name not in gone}
+    return replace(endpoint, catalog=narrowed, capabilities=capabilities, allowed=allowed, views={})
 
 
 def _kept(lists: Listing, key: str, keeps: Callable[[_Named], bool]) -> Listing:
