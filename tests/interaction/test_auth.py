@@ -22,9 +22,11 @@ from portico.gateway.exchange import Request
 
 pytestmark = pytest.mark.anyio
 
-KEYS = {name: new_key() for name in ("all", "other", "reader", "old", "foreign", "stored", "revoked", "elsewhere")}
+KEYS = {
+    name: new_key() for name in ("all", "other", "reader", "old", "foreign", "stored", "wide", "revoked", "elsewhere")
+}
 TOOLS = """
-servers: [{name: SERVER, tools: [echo, number]}]
+servers: [{name: SERVER, tools: [echo, number], cache: {scope: public}}]
 tools:
   - name: echo
     args: [{name: word, in: query, type: string, default: hello}]
@@ -85,6 +87,7 @@ routers:
 STORED = {
     "default": [
         Key("default", "stored", key_hash(KEYS["stored"]), endpoints=("/key*",)),
+        Key("default", "wide", key_hash(KEYS["wide"])),
         Key("default", "revoked", key_hash(KEYS["revoked"]), revoked=True),
         Key("default", "elsewhere", key_hash(KEYS["elsewhere"]), endpoints=("/other",)),
     ]
@@ -135,6 +138,7 @@ ADMITTED: dict[str, tuple[str, dict[str, str | None]]] = {
     "a key under the other name": ("/keyed", {"X-API-Key": KEYS["all"]}),
     "a key beside another scheme": ("/keyed", {"X-API-Key": KEYS["all"], "Authorization": "Basic YTpi"}),
     "a key of the store": ("/keyed", bearer(KEYS["stored"])),
+    "a key of the store for all endpoints": ("/keyed", bearer(KEYS["wide"])),
     "a token": ("/tokens", bearer(ISSUED.token())),
     "a token without a key id": ("/tokens", bearer(ISSUED.token(None, of="r1"))),
     "a token for several audiences": ("/tokens", bearer(ISSUED.token(aud=["x", AUDIENCE]))),
@@ -158,7 +162,7 @@ REFUSED: dict[str, tuple[str, dict[str, str | None]]] = {
     "a revoked key": ("/keyed", bearer(KEYS["revoked"])),
     "a key of another tenant": ("/keyed", bearer(KEYS["foreign"])),
     "a key of another endpoint": ("/keyed", bearer(KEYS["elsewhere"])),
-    "a key of the store at another tenant": ("/foreign", bearer(KEYS["stored"])),
+    "a key of the store at another tenant": ("/foreign", bearer(KEYS["wide"])),
     "a key as another scheme": ("/keyed", {"Authorization": f"Basic {KEYS['all']}"}),
     "a token where keys are asked for": ("/keyed", bearer(ISSUED.token())),
     "a key where tokens are asked for": ("/tokens", bearer(KEYS["all"])),
@@ -304,7 +308,7 @@ async def test_a_session_opened_by_one_principal_is_no_session_of_another_on_any
     wire, _ = await gateway.stream("GET", "/keyed/sse", mine)
     announced = await wire.event()
     assert announced is not None
-    call = body("tools/call", {"name": "echo"})
+    call = body("tools/call", {"name": "number"})
     for name in (identifier, "missing"):
         session = {**theirs, "Mcp-Session-Id": name, "MCP-Protocol-Version": LEGACY}
         replies = [await gateway.send("POST", "/keyed/mcp", session, call) for _ in range(3)]

@@ -14,6 +14,7 @@ from tests.fakes.mcp_http import Exchange, LegacyServer, legacy_server
 from tests.interaction.test_auth import GUARDED, KEYS, TOOLS, StoredKeys, bearer, opened
 
 from portico.config.key import Key, key_hash
+from portico.gateway.transport import shortcut
 
 pytestmark = pytest.mark.anyio
 ALL = f"        - {{name: all, hash: {key_hash(KEYS['all'])}}}\n"
@@ -161,14 +162,14 @@ async def test_plain_calls_of_a_principal_take_the_short_way_as_that_principal(
 ) -> None:
     async with running(tmp_path, {"guarded.yaml": GUARDED}, ingress="http1") as gateway:
         taken = []
-        shortcut: Any = gateway.worker.entry._shortcut
-        admit = shortcut._admit
+        short: Any = gateway.worker.entry._shortcut
+        admit = short._admit
 
         def counted(*given: Any) -> Any:
             taken.append(admit(*given))
             return taken[-1]
 
-        shortcut._admit = counted
+        short._admit = counted
         params = {"name": "number"}
         for who in ("all", "other"):
             headers = modern_headers("tools/call", params) | bearer(KEYS[who])
@@ -176,6 +177,22 @@ async def test_plain_calls_of_a_principal_take_the_short_way_as_that_principal(
                 await gateway.send("POST", "/keyed/mcp", headers, modern_body("tools/call", params))
         assert [call[0].principal.name for call in taken if call is not None] == ["all"] * 3 + ["other"] * 3
         assert [line["principal"] for line in gateway.lines()] == ["all"] * 3 + ["other"] * 3
+
+
+async def test_a_credential_that_has_run_out_is_judged_anew_on_the_short_way_too(
+    anyio_backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shortcut, "REJUDGED", 0.0)
+    async with running(tmp_path, {"guarded.yaml": GUARDED}, ingress="http1") as gateway:
+        params = {"name": "number"}
+        headers = modern_headers("tools/call", params) | bearer(KEYS["all"])
+        raw = modern_body("tools/call", params)
+        for _ in range(3):
+            assert (await gateway.send("POST", "/keyed/mcp", headers, raw)).status == 200
+        ring: Any = gateway.worker.live.current.endpoints["/keyed"].guard
+        ring._principals.clear()
+        for _ in range(3):
+            assert (await gateway.send("POST", "/keyed/mcp", headers, raw)).status == 401
 
 
 async def test_a_request_that_is_handed_over_is_judged_again_by_its_owner(

@@ -103,8 +103,6 @@ class TokenGuard:
         algorithm, kid = head.get("alg"), head.get("kid")
         if algorithm not in self._rules.algorithms or algorithm not in KINDS:
             raise Refused(f"The token's algorithm is not one of {', '.join(self._rules.algorithms)}.")
-        if "crit" in head:
-            raise Refused("The token asks for extensions that are not understood here.")
         if kid is not None and not isinstance(kid, str):
             raise Refused("The token's key id is no text.")
         return algorithm, kid

@@ -166,6 +166,17 @@ async def test_extensions_that_are_not_understood_are_refused() -> None:
     assert not await World().admits(f"{encoded({'alg': 'RS256', 'kid': 7})}.e30.e30")
 
 
+async def test_a_key_verifies_nothing_but_what_its_issuer_made_it_for() -> None:
+    world = World()
+    world.guard = TokenGuard(TokenRules(ISSUER, (AUDIENCE,), ("RS256", "PS256", "ES256")), world.jwks)
+    world.issuer.published = {"r1": "RS256", "e1": "ES256"}
+    assert await world.admits(world.issuer.token("r1", "RS256"))
+    assert await world.admits(world.issuer.token("e1", "ES256"))
+    assert not await world.admits(world.issuer.token("r1", "PS256"))
+    assert not await world.admits(world.issuer.token("e1", "RS256", of="r1"))
+    assert not await world.admits(world.issuer.token("r1", "ES256", of="e1"))
+
+
 def test_of_a_set_only_public_keys_that_sign_are_read_and_not_too_many() -> None:
     good = Issuer().public("r1", "RS256")
     entries = [{"kty": "oct", "k": "AAAA"}, {**good, "use": "enc"}, {"kty": "EC"}]
