@@ -32,6 +32,8 @@ from portico.gateway.ingress.listener import Listener, Patience
 from portico.gateway.ingress.peers import PeerCallers, PeerHandler, Peers
 from portico.gateway.origin import HostRules
 from portico.gateway.protocol.admission import Admission
+from portico.gateway.protocol.aggregate.aggregates import Aggregates
+from portico.gateway.protocol.aggregate.views import Views
 from portico.gateway.protocol.dispatch import METHODS
 from portico.gateway.protocol.progress import Progress
 from portico.gateway.protocol.relay import Relay
@@ -132,6 +134,8 @@ class Worker:
             self.pool.lease,
             swapped=self._expel,
         )
+        relay = Relay(self.pool.find)
+        self.views = Views(relay, self.pool.find, self._lists_changed, self._clock)
         shared = Conversations(
             self.sessions,
             self.subscriptions,
@@ -142,7 +146,8 @@ class Worker:
             self._clock,
             call_ids(self.name),
             self._tracer,
-            Relay(self.pool.find),
+            Aggregates(relay, self.views, self.subscriptions, self.sessions),
+            relay,
             admission=Admission(limits.calls(settings), settings.workers),
         )
         self._shared = shared
@@ -255,6 +260,7 @@ class Worker:
         self._key_sets.close()
         # Not earlier: to end a session is to cancel the calls in it.
         self.sessions.close()
+        self.views.close()
         await self.pool.close()
         await self._stream_client.aclose()
         await self.client.aclose()
@@ -293,6 +299,15 @@ class Worker:
     def _expel(self) -> None:
         expel(self.live.current.endpoints, self.sessions, self.streams)
 
+    def _lists_changed(self, prefix: str, kinds: frozenset[str]) -> None:
+        """Lists of included servers are not what they were."""
+
+        async def tell() -> None:
+            for _ in self.subscriptions.announce(prefix, kinds, frozenset()):
+                await asyncio.sleep(0)
+
+        self._spawn(tell())
+
     async def _sweep(self) -> None:
         """The one clock of the worker: progress, log lines, keep-alive and expiry."""
         ticks = 0
@@ -301,6 +316,8 @@ class Worker:
             ticks += 1
             self.progress.sweep()
             self._access_log.flush()
+            if ticks % int(1 / SWEEP) == 0:
+                self.views.sweep()
             if ticks % int(KEEP_ALIVE / SWEEP) == 0:
                 self.streams.keep_alive()
             if ticks % int(EXPEL / SWEEP) == 0:
@@ -338,6 +355,7 @@ class Worker:
                 {"tenant": spec.tenant, "document": spec.document, "name": spec.name, **asdict(health)}
                 for spec, health in self.pool.health()
             ],
+            "aggregates": self.views.report(),
             "sessions": len(self.sessions),
             "streams": len(self.streams),
             "calls": self._shared.admission.calls,

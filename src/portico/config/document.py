@@ -12,9 +12,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from portico.config.auth import Auth
-from portico.config.fields import NAME, Duration, Model, Names, Rate, Seconds
+from portico.config.fields import NAME, Chosen, Duration, Model, Names, Rate, Seconds
 
 TOOL_NAME = r"^[A-Za-z0-9_.-]{1,128}$"
+ALIAS = r"^[A-Za-z0-9_-]{1,64}$"
 PREFIX = r"^(/|(/[A-Za-z0-9._~-]+)+)$"
 RESERVED_PREFIXES = ("/livez", "/readyz", "/metrics", "/api", "/.well-known")
 SUFFIXES = ("mcp", "sse", "message")
@@ -82,6 +83,39 @@ class Cache(Model):
     scope: Literal["private", "public"] = "private"
 
 
+class Annotations(Model):
+    title: str | None = None
+    read_only_hint: bool | None = None
+    destructive_hint: bool | None = None
+    idempotent_hint: bool | None = None
+    open_world_hint: bool | None = None
+
+
+class Override(Model):
+    """What clients are told of a tool or prompt of an included server, instead of what the server says."""
+
+    name: str | None = Field(default=None, pattern=ALIAS, description="The name that clients see, prefix and all.")
+    title: str | None = None
+    description: str | None = None
+    args: dict[str, str] = Field(default={}, description="Descriptions by name of the argument.")
+    annotations: Annotations | None = Field(default=None, description="Hints to replace; the others stay.")
+
+
+class Include(Model):
+    """A part of an upstream MCP server that a server offers as its own."""
+
+    mcp_server: str = Field(description="The name of one of the mcpServers.")
+    tools: Chosen = Field(
+        default=["*"], description="Patterns of the server's own names: search_* allows, !search_code denies and wins."
+    )
+    prompts: Chosen = Field(default=["*"], description="Patterns of names, as for tools.")
+    resources: Chosen = Field(default=["*"], description="Patterns of URIs and URI templates, as for tools.")
+    prefix: str = Field(
+        default="", pattern=r"^[A-Za-z0-9_-]{0,32}$", description="Stands before every name, and within every URI."
+    )
+    override: dict[str, Override] = Field(default={}, description="By name as clients would see it, prefix included.")
+
+
 class Server(Described):
     name: str = Field(pattern=NAME)
     version: str | None = Field(default=None, description="Shown to clients; the gateway's own version where absent.")
@@ -92,6 +126,9 @@ class Server(Described):
     )
     prompts: Names | None = Field(default=None, description="Names of the prompts on offer; all where absent.")
     resources: Names | None = Field(default=None, description="URIs and URI templates on offer; all where absent.")
+    include: list[Include] = Field(
+        default=[], max_length=64, description="Upstream MCP servers, or parts of them, that are offered here too."
+    )
     cache: Cache = Cache()
     page_size: int = Field(default=1000, ge=1, le=10_000, description="Entries of one page of a list.")
 
@@ -119,14 +156,6 @@ class Argument(BaseModel):
     def schema_keywords(self) -> dict[str, Any]:
         """The JSON Schema of the value, as it was written."""
         return dict(self.model_extra or {})
-
-
-class Annotations(Model):
-    title: str | None = None
-    read_only_hint: bool | None = None
-    destructive_hint: bool | None = None
-    idempotent_hint: bool | None = None
-    open_world_hint: bool | None = None
 
 
 class Part(Model):

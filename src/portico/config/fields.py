@@ -94,5 +94,7 @@ Moment = Annotated[
 ]
 """Seconds since 1970."""
 
-_Pattern = Annotated[str, Field(pattern=r"^!?[^!\s]\S*$", max_length=512)]
-Patterns = Annotated[list[_Pattern], AfterValidator(unique), Field(min_length=1, max_length=200)]
+Pattern = Annotated[str, Field(pattern=r"^!?[^!\s]\S*$", max_length=512)]
+Patterns = Annotated[list[Pattern], AfterValidator(unique), Field(min_length=1, max_length=200)]
+Chosen = Annotated[list[Pattern], AfterValidator(unique), Field(max_length=200)]
+"""Patterns too, but an empty list chooses nothing."""

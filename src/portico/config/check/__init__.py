@@ -12,6 +12,7 @@ from portico.config.check.answers import judge_response
 from portico.config.check.content import judge_block, judge_described
 from portico.config.check.draft import Draft, draft
 from portico.config.check.findings import Findings
+from portico.config.check.includes import judge_includes
 from portico.config.check.mcp_servers import judge_mcp_servers
 from portico.config.check.names import judge_names
 from portico.config.check.references import judge_references
@@ -67,6 +68,7 @@ def _judge(judged: Draft) -> None:
     judge_schemas(judged)
     judge_resources(judged)
     judge_mcp_servers(judged)
+    judge_includes(judged)
     for entries in (judged.servers, judged.tools, judged.prompts, judged.resources):
         for path, thing in entries:
             judge_described(path, thing, findings)

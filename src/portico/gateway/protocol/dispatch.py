@@ -87,7 +87,7 @@ def open_call(call: Call, message: Message) -> None:
     call.identifier = message.id if isinstance(message.id, int | str) else None
     call.method = str(message.method)
     try:
-        if call.endpoint.upstream is None:
+        if not call.endpoint.relays:
             call.params = decode_params(message.params)
         else:
             call.params = decode_loosely(message.params)

@@ -15,6 +15,12 @@ from portico.wire.jsonrpc import members
 
 async def initialize(call: Call) -> bytes:
     """Answer the handshake and settle the revision in the session (specification 2025-11-25, basic/lifecycle)."""
+    settle(call)
+    return greet(call, call.endpoint.capabilities, call.endpoint.instructions)
+
+
+def settle(call: Call) -> None:
+    """Agree on a revision, and keep what the client says of itself in its session."""
     session = call.session
     if session is None:
         raise RpcError(errors.INVALID_REQUEST, "initialize cannot be part of a batch.")
@@ -31,14 +37,16 @@ async def initialize(call: Call) -> bytes:
     session.version = call.version = version
     session.client = _small(call.params.client_info)
     session.capabilities = _small(call.params.capabilities)
-    endpoint = call.endpoint
+
+
+def greet(call: Call, capabilities: dict[str, Any], instructions: str | None) -> bytes:
     result: dict[str, Any] = {
-        "protocolVersion": version,
-        "capabilities": endpoint.capabilities,
-        "serverInfo": endpoint.server_info,
+        "protocolVersion": call.version,
+        "capabilities": capabilities,
+        "serverInfo": call.endpoint.server_info,
     }
-    if endpoint.instructions is not None:
-        result["instructions"] = endpoint.instructions
+    if instructions is not None:
+        result["instructions"] = instructions
     return members(result)
 
 
@@ -51,14 +59,17 @@ def _small(value: Any) -> dict[str, Any]:
 
 async def discover(call: Call) -> bytes:
     """specification 2026-07-28, server/discover"""
-    endpoint = call.endpoint
+    return present(call, call.endpoint.capabilities, call.endpoint.instructions)
+
+
+def present(call: Call, capabilities: dict[str, Any], instructions: str | None) -> bytes:
     result: dict[str, Any] = {
-        "supportedVersions": versions.supported(endpoint.oldest),
-        "capabilities": endpoint.capabilities,
+        "supportedVersions": versions.supported(call.endpoint.oldest),
+        "capabilities": capabilities,
     }
-    if endpoint.instructions is not None:
-        result["instructions"] = endpoint.instructions
-    call.tail = endpoint.greeting_tail
+    if instructions is not None:
+        result["instructions"] = instructions
+    call.tail = call.endpoint.greeting_tail
     return members(result) + cache_hints(call)
 
 

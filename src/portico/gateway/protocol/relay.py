@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -18,7 +19,7 @@ from portico.gateway.protocol.limited import judge_limited, limited
 from portico.gateway.protocol.params import UNSET
 from portico.gateway.session.session import Session
 from portico.net.errors import Busy, NetError
-from portico.upstream.mcp.upstream import Conversation, Era, Heard, Hello, McpSpec, McpUpstream
+from portico.upstream.mcp.upstream import Conversation, Era, Heard, Hello, McpSpec, McpUpstream, Outcome
 from portico.wire import errors, versions
 from portico.wire.errors import RpcError
 from portico.wire.jsonrpc import Message, encode_notification
@@ -29,6 +30,9 @@ RECONNECTED = "portico/reconnected"
 _NEEDED = {"sampling/createMessage": "sampling", "elicitation/create": "elicitation", "roots/list": "roots"}
 _LISTS = ("tools", "prompts", "resources")
 _encode = msgspec.json.encode
+
+Stand = Callable[[Session, Heard], None]
+"""Takes what an upstream says that concerns no call, for one session."""
 
 
 class Relay:
@@ -61,19 +65,11 @@ class Relay:
         wanted = versions.negotiate(params.needed("protocol_version"), call.endpoint.oldest)
         capabilities = params.capabilities if params.capabilities is not UNSET else {}
         client = params.client_info if params.client_info is not UNSET else {}
-        own = spec.session == "perClient"
-        hello = Hello(
-            version=wanted or versions.LATEST_LEGACY,
-            capabilities=_encode(capabilities),
-            client=_encode(client) if own else b"",
-            owner=session.identifier if own else None,
-        )
+        hello = _hello(session, spec, wanted or versions.LATEST_LEGACY, capabilities, client)
         try:
-            upstream = await self._speaking(spec, "legacy", hello)
-            conversation = await upstream.legacy(hello)
+            conversation = await self._greet(session, spec, hello, self._standing(call))
         except NetError as error:
-            raise _unreachable(call, error) from error
-        self._join(session, conversation, call.endpoint.allowed is not None)
+            raise unreachable(call, error) from error
         greeting = msgspec.json.decode(conversation.greeting, type=_Greeting)
         session.version = call.version = greeting.protocol_version
         session.client, session.capabilities = client, capabilities
@@ -81,33 +77,47 @@ class Relay:
 
     async def ask(self, call: Call) -> Answer:
         """Relay a request and wait for its end. What the upstream says before it goes to `call.notify`."""
-        spec, identifier, allowed = call.endpoint.upstream, call.identifier, call.endpoint.allowed
+        spec, allowed = call.endpoint.upstream, call.endpoint.allowed
         assert spec is not None
-        assert identifier is not None
         if allowed is not None:
             empty = judge_limited(call, allowed)
             if empty is not None:
                 return _answer(call, empty)
+        outcome = await self.request(call, spec, call.raw)
+        if allowed is not None and not outcome.is_error:
+            outcome = Outcome(limited(call, outcome.member, allowed), False)
+        return answered(call, outcome)
+
+    async def request(
+        self, call: Call, spec: McpSpec, params: bytes | None, stand: Stand | None = None, *, renamed: bool = False
+    ) -> Outcome:
+        """Have an upstream answer the call with these params; RpcError where it cannot. `stand` is told what concerns
+        no call, where this opens the conversation; `renamed` params have another name than their headers say."""
+        identifier = call.identifier
+        assert identifier is not None
         try:
-            conversation = await self._conversation(call, spec)
-            outcome = await conversation.request(
+            conversation = await self.conversation(call, spec, stand)
+            headers = _headers(call, spec)
+            if renamed:
+                headers.pop("mcp-name", None)
+            return await conversation.request(
                 call.method,
-                call.raw,
+                params,
                 identifier=identifier,
                 deadline=_deadline(call, spec),
                 hear=lambda heard: self._hear(call, heard),
-                headers=_headers(call, spec),
+                headers=headers,
             )
         except NetError as error:
-            raise _unreachable(call, error) from error
+            raise unreachable(call, error) from error
         finally:
             if call.session is not None:
                 call.session.forget_questions(call.call_id)
-        if not outcome.is_error:
-            return _answer(call, outcome.member if allowed is None else limited(call, outcome.member, allowed))
-        code = _code(outcome.member)
-        answer = _answer(call, outcome.member)
-        return Answer(answer.body, RpcError(code, "").http_status(call.modern), f"error {code}")
+
+    def forwarded(self, call: Call, spec: McpSpec) -> dict[str, str]:
+        """The headers of the client that the document lets through, for a request of ours on its behalf."""
+        found = {name: call.read_client("headers", name) for name in spec.forward_headers}
+        return {name: value for name, value in found.items() if value is not None}
 
     async def take(self, call: Call, message: Message) -> None:
         """A client's notification, or its answer to what the upstream asked."""
@@ -118,26 +128,40 @@ class Relay:
             _answer_question(session, message)
         elif call.method == "notifications/cancelled":
             notice(call)
-        elif call.method != "notifications/initialized" and session.upstream is not None:
-            try:
-                await session.upstream.notify(call.method, call.raw)
-            except NetError as error:
-                log.warning("call %s: %s", call.call_id, error.message)
+        elif call.method != "notifications/initialized":
+            for conversation in tuple(session.upstreams.values()):
+                try:
+                    await conversation.notify(call.method, call.raw)
+                except NetError as error:
+                    log.warning("call %s: %s", call.call_id, error.message)
 
-    def _join(self, session: Session, conversation: Conversation, limited: bool) -> None:
-        session.upstream = conversation
-        session.when_ended(conversation.listen(lambda heard: self._standing(session, heard, limited)))
+    async def _greet(self, session: Session, spec: McpSpec, hello: Hello, stand: Stand) -> Conversation:
+        upstream = await self._speaking(spec, "legacy", hello)
+        conversation = await upstream.legacy(hello)
+        before = session.upstreams.get(spec)
+        if before is not None or session.ended:
+            conversation.release()
+            return before or conversation
+        session.upstreams[spec] = conversation
+        session.when_ended(conversation.listen(lambda heard: stand(session, heard)))
         session.when_ended(conversation.release)
+        return conversation
 
-    async def _conversation(self, call: Call, spec: McpSpec) -> Conversation:
+    async def conversation(self, call: Call, spec: McpSpec, stand: Stand | None = None) -> Conversation:
+        """What speaks with the upstream as this call's client would. Raises RpcError or NetError."""
         if call.modern:
             conversation = await (await self._speaking(spec, "modern")).modern()
             if call.version not in versions.MODERN:
                 raise _unsupported(spec, _supported(conversation.greeting), call.version)
             return conversation
-        if call.session is None or call.session.upstream is None:
+        session = call.session
+        if session is None or not session.version:
             raise RpcError(errors.INVALID_REQUEST, "Send initialize first.")
-        return call.session.upstream
+        found = session.upstreams.get(spec)
+        if found is not None:
+            return found
+        hello = _hello(session, spec, session.version, session.capabilities, session.client)
+        return await self._greet(session, spec, hello, stand or self._standing(call))
 
     async def _speaking(self, spec: McpSpec, era: Era, hello: Hello | None = None) -> McpUpstream:
         """The upstream, which must speak the client's era. A client of both eras is told which one to take."""
@@ -162,13 +186,19 @@ class Relay:
         else:
             call.notify(call.session.ask(heard.method, heard.params, heard.answer, call.call_id))
 
-    def _standing(self, session: Session, heard: Heard, limited: bool) -> None:
+    def _standing(self, call: Call) -> Stand:
+        return self.stand if call.endpoint.allowed is None else self._stand_limited
+
+    def _stand_limited(self, session: Session, heard: Heard) -> None:
+        # Others who share the conversation may have subscribed; resources of the server are nothing of this caller's.
+        if heard.method != "notifications/resources/updated":
+            self.stand(session, heard)
+
+    def stand(self, session: Session, heard: Heard) -> None:
         """Something that concerns no call, for everybody who shares the conversation."""
         if heard.method == RECONNECTED:
             for kind in _LISTS:
                 session.standing.send(encode_notification(f"notifications/{kind}/list_changed"))
-        elif limited and heard.method == "notifications/resources/updated":
-            return
         elif heard.answer is None:
             session.standing.send(_notification(heard))
         elif not heard.claimed and _can(session, heard.method):
@@ -193,11 +223,32 @@ def _supported(greeting: bytes) -> list[str]:
         return list(versions.MODERN)
 
 
+def answered(call: Call, outcome: Outcome) -> Answer:
+    """The upstream's answer as the call's."""
+    if not outcome.is_error:
+        return _answer(call, outcome.member)
+    code = _code(outcome.member)
+    answer = _answer(call, outcome.member)
+    return Answer(answer.body, RpcError(code, "").http_status(call.modern), f"error {code}")
+
+
+def _hello(
+    session: Session, spec: McpSpec, version: str, capabilities: dict[str, Any], client: dict[str, Any]
+) -> Hello:
+    own = spec.session == "perClient"
+    return Hello(
+        version=version,
+        capabilities=_encode(capabilities),
+        client=_encode(client) if own else b"",
+        owner=session.identifier if own else None,
+    )
+
+
 def _answer(call: Call, member: bytes) -> Answer:
     return Answer(b'{"jsonrpc":"2.0","id":%b,%b}' % (_encode(call.identifier), member), 200, "ok")
 
 
-def _unreachable(call: Call, error: NetError) -> RpcError:
+def unreachable(call: Call, error: NetError) -> RpcError:
     call.detail = error.message
     if isinstance(error, Busy):
         return RpcError(errors.OVERLOADED, f"{error.message}.", status=503, retry_after=1)

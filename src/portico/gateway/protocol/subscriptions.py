@@ -63,23 +63,27 @@ class Subscriptions:
 
     def listen(self, call: Call, events: Events) -> Callable[[], None]:
         """Open a subscription: the acknowledgement goes out first. Returns what ends it when the client is gone."""
+        catalog = call.endpoint.catalog
+        return self.open(call, events, lambda uri: exists(catalog, uri))[1]
+
+    def open(self, call: Call, events: Events, grants: Callable[[str], bool]) -> tuple[Listening, Callable[[], None]]:
+        """`grants` says which resources there are to be told of."""
         wanted = call.params.notifications
         if wanted is UNSET:
             raise RpcError(errors.INVALID_PARAMS, "The params lack `notifications`.")
         if len(wanted.resource_subscriptions) > MOST_SUBSCRIPTIONS:
             raise RpcError(errors.INVALID_PARAMS, f"A subscription names at most {MOST_SUBSCRIPTIONS} resources.")
-        catalog = call.endpoint.catalog
         granted = Filter(
             wanted.tools_list_changed,
             wanted.prompts_list_changed,
             wanted.resources_list_changed,
-            [uri for uri in wanted.resource_subscriptions if exists(catalog, uri)],
+            [uri for uri in wanted.resource_subscriptions if grants(uri)],
         )
         assert call.identifier is not None
         listening = Listening(call.identifier, call.endpoint.prefix, granted, events)
         listening.tell("notifications/subscriptions/acknowledged", {"notifications": granted})
         self._listening.setdefault(listening.prefix, set()).add(listening)
-        return lambda: self._forget(listening)
+        return listening, lambda: self._forget(listening)
 
     def announce(self, prefix: str, kinds: frozenset[str], uris: frozenset[str]) -> Iterator[None]:
         """Tell everybody of one endpoint, FANOUT at a time: the caller decides what happens in between."""

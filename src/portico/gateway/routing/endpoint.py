@@ -8,6 +8,7 @@ from typing import Any
 from portico.auth.principal import Guard
 from portico.config.patterns import Patterns
 from portico.gateway.routing.catalog import Catalog
+from portico.gateway.routing.include import Aggregate
 from portico.upstream.mcp.upstream import McpSpec
 
 
@@ -67,3 +68,17 @@ class Endpoint:
     """The tools that this caller may use, where that is not all of them (see narrowing.py)."""
     views: dict[Patterns, Endpoint] = field(default_factory=dict, compare=False, repr=False)
     """What callers see who may use a part of the tools, by what they may use; made when one of them first asks."""
+    aggregate: Aggregate | None = None
+    """What is offered here of MCP servers, beside the catalog."""
+
+    @property
+    def relays(self) -> bool:
+        """Whether an upstream may speak here before it answers, and ask the client."""
+        return self.upstream is not None or self.aggregate is not None
+
+    @property
+    def specs(self) -> tuple[McpSpec, ...]:
+        """Every MCP server that a call here may reach."""
+        if self.upstream is not None:
+            return (self.upstream,)
+        return self.aggregate.specs if self.aggregate is not None else ()

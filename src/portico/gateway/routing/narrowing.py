@@ -16,8 +16,10 @@ import msgspec
 from portico.config.patterns import Patterns
 from portico.gateway.routing.catalog import Catalog, Listing, listing
 from portico.gateway.routing.endpoint import Endpoint
+from portico.gateway.routing.include import Aggregate
 
 MOST_VIEWS = 256
+_NOTHING = Patterns((), ("*",))
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _entries = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -81,7 +83,21 @@ def _narrowed(endpoint: Endpoint, allowed: Patterns) -> Endpoint:
     gone |= {"completions"} if not templates else set()
     # What an upstream can do is the upstream's to say.
     capabilities = {name: value for name, value in endpoint.capabilities.items() if name not in gone}
-    return replace(endpoint, catalog=narrowed, capabilities=capabilities, allowed=allowed, views={})
+    return replace(
+        endpoint,
+        catalog=narrowed,
+        capabilities=capabilities,
+        allowed=allowed,
+        views={},
+        aggregate=_narrowed_aggregate(endpoint.aggregate, allowed),
+    )
+
+
+def _narrowed_aggregate(aggregate: Aggregate | None, allowed: Patterns) -> Aggregate | None:
+    if aggregate is None:
+        return None
+    includes = tuple(replace(include, prompts=_NOTHING, resources=_NOTHING) for include in aggregate.includes)
+    return replace(aggregate, includes=includes, allowed=allowed)
 
 
 def _kept(lists: Listing, key: str, keeps: Callable[[_Named], bool]) -> Listing:

@@ -13,8 +13,9 @@ import msgspec
 
 import portico
 from portico.auth.principal import Guard
-from portico.config.document import Cors, Document, Model, Prompt, Resource, Router, Server, Tool
+from portico.config.document import Cors, Document, Model, Override, Prompt, Resource, Router, Server, Tool
 from portico.config.input_schema import input_schema
+from portico.config.patterns import compile_patterns
 from portico.gateway.routing.catalog import (
     Catalog,
     Listing,
@@ -25,6 +26,7 @@ from portico.gateway.routing.catalog import (
     listing,
 )
 from portico.gateway.routing.endpoint import CorsRules, Endpoint, RouterLimits
+from portico.gateway.routing.include import Aggregate, Alias, Include
 from portico.gateway.runtime.arguments import compile_arguments
 from portico.gateway.runtime.guards import compile_guard
 from portico.gateway.runtime.mcp_specs import mcp_spec
@@ -96,6 +98,8 @@ class _Parts:
 
     def __init__(self, document: Document, secrets: Mapping[str, str], client: Any) -> None:
         values = document.values
+        self._document = document
+        self._secrets = secrets
         self.tools = {tool.name: tool for tool in document.tools}
         self.entries = {tool.name: _tool_entry(tool, values, secrets, client) for tool in document.tools}
         self.listed_tools = {tool.name: _listed_tool(tool, modern=True) for tool in document.tools}
@@ -111,6 +115,11 @@ class _Parts:
             for resource in document.resources
             if resource.uri_template is not None
         }
+
+    def specs(self, server: Server) -> dict[str, McpSpec]:
+        """The upstream MCP servers that a server includes, by name."""
+        names = dict.fromkeys(include.mcp_server for include in server.include)
+        return {name: mcp_spec(self._document, name, self._secrets) for name in names}
 
 
 def _endpoint(document: Document, router: Router, server: Server, parts: _Parts) -> Endpoint:
@@ -134,6 +143,33 @@ def _endpoint(document: Document, router: Router, server: Server, parts: _Parts)
         cors=_cors(router.cors) if router.cors is not None else None,
         greeting_tail=modern_tail(info),
         modern_tail=modern_tail(identity(info)),
+        aggregate=_aggregate(server, parts.specs(server)) if server.include else None,
+    )
+
+
+def _aggregate(server: Server, specs: Mapping[str, McpSpec]) -> Aggregate:
+    includes = tuple(
+        Include(
+            spec=specs[include.mcp_server],
+            tools=compile_patterns(include.tools),
+            prompts=compile_patterns(include.prompts),
+            resources=compile_patterns(include.resources),
+            prefix=include.prefix,
+            aliases={name: _alias(override) for name, override in include.override.items()},
+        )
+        for include in server.include
+    )
+    return Aggregate(includes, server.page_size)
+
+
+def _alias(override: Override) -> Alias:
+    hints = _plain(override.annotations) or {}
+    return Alias(
+        name=override.name,
+        title=override.title,
+        description=override.description,
+        args=override.args,
+        annotations={name: msgspec.json.encode(value) for name, value in hints.items()},
     )
 
 

@@ -9,6 +9,9 @@ from portico.gateway.runtime.snapshot import EMPTY, Snapshot
 Announce = Callable[[str, frozenset[str], frozenset[str]], Iterator[None]]
 
 
+ALL_KINDS = frozenset(("tools", "prompts", "resources"))
+
+
 class Live:
     def __init__(self) -> None:
         self.current: Snapshot = EMPTY
@@ -28,6 +31,9 @@ def differences(before: Snapshot, after: Snapshot) -> Iterator[tuple[str, frozen
         if old is None or old is endpoint:
             continue
         kinds = old.catalog.changes(endpoint.catalog)
+        if old.aggregate != endpoint.aggregate:
+            # What the lists of included servers become, only asking them would tell.
+            kinds = ALL_KINDS
         uris = old.catalog.changed_resources(endpoint.catalog)
         if kinds or uris:
             yield prefix, kinds, uris

@@ -171,7 +171,7 @@ class Reloader:
         """The upstreams of this generation. Those that the one before has too go on running."""
         if self._lease is None:
             return None
-        specs = [endpoint.upstream for endpoint in snapshot.endpoints.values() if endpoint.upstream is not None]
+        specs = [spec for endpoint in snapshot.endpoints.values() for spec in endpoint.specs]
         leases: list[Lease] = []
         for spec in dict.fromkeys(specs):
             try:

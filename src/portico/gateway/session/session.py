@@ -100,6 +100,7 @@ class Session:
         "capabilities",
         "client",
         "created",
+        "ended",
         "identifier",
         "level",
         "logs",
@@ -110,7 +111,7 @@ class Session:
         "standing",
         "stream_count",
         "subscriptions",
-        "upstream",
+        "upstreams",
         "used",
         "version",
         "via_sse",
@@ -132,8 +133,9 @@ class Session:
         self.logs: dict[str, EventLog] = {"0": self.standing}
         self.stream_count = 0
         self.via_sse = False
-        self.upstream: Any = None
-        """The conversation with an upstream MCP server that this session is relayed to."""
+        self.upstreams: dict[Any, Any] = {}
+        """The conversations with upstream MCP servers that this session is relayed to, by spec."""
+        self.ended = False
         self.on_end: list[Callable[[], object]] = []
         self.questions: dict[str, tuple[Callable[[bytes], None], str]] = {}
 
@@ -186,6 +188,7 @@ class Session:
 
     def end(self) -> None:
         """Cancel what is under way and end every stream."""
+        self.ended = True
         for cancel in list(self.calls.values()):
             cancel()
         self.calls.clear()

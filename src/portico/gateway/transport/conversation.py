@@ -10,6 +10,7 @@ from typing import Protocol
 from portico.auth.principal import Principal
 from portico.gateway.exchange import EVENTS, JSON, JSON_ONLY, Reply, Request, text_reply
 from portico.gateway.protocol.admission import Admission, CallLimits
+from portico.gateway.protocol.aggregate.aggregates import Aggregates
 from portico.gateway.protocol.call import Call, Tracer
 from portico.gateway.protocol.dispatch import Answer, Method, dispatch, find_method
 from portico.gateway.protocol.progress import Progress
@@ -51,6 +52,7 @@ class Conversations:
     clock: Callable[[], float]
     next_id: Callable[[], str]
     tracer: Tracer | None = None
+    aggregates: Aggregates | None = None
     relay: Relay = field(default_factory=lambda: Relay(lambda spec: None))
     admission: Admission = field(default_factory=lambda: Admission(CallLimits()))
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -74,7 +76,9 @@ class Conversations:
         return self.streams.open(call.address, kind, prefix=call.endpoint.prefix, principal=call.principal)
 
     def method(self, call: Call) -> Method:
-        """What answers the call: a method of ours, or the upstream that the endpoint relays to; or RpcError."""
+        """What answers the call: a method of ours, or the upstreams that the endpoint relays to; or RpcError."""
+        if call.endpoint.aggregate is not None and self.aggregates is not None:
+            return self.aggregates.method(call)
         if call.endpoint.upstream is not None:
             return self.relay.method(call.method, call.modern)
         return find_method(call.method, call.modern)

@@ -59,7 +59,7 @@ class Handshake:
             shared.admission.enter(call)
         except RpcError as error:
             return alone(shared.finish(call, failure(call, error)))
-        if endpoint.upstream is not None and accepts_events(request):
+        if endpoint.relays and accepts_events(request):
             return await self._relayed(call, method, session)
         if call.wants_messages and accepts_events(request):
             return self._legacy_stream(call, method, session)
@@ -120,7 +120,7 @@ class Handshake:
                 open_call(call, message)
             except RpcError as error:
                 raise RpcError(error.code, error.message, status=400) from None
-        if call.endpoint.upstream is not None:
+        if call.endpoint.relays:
             await self._shared.relay.take(call, message)
         elif message.is_notification:
             notice(call)

@@ -75,7 +75,7 @@ class LegacySse:
         """A notification, or an answer to what an upstream asked."""
         if message.is_notification:
             open_call(call, message)
-        if call.endpoint.upstream is not None:
+        if call.endpoint.relays:
             await self._shared.relay.take(call, message)
         elif message.is_notification:
             notice(call)

@@ -42,7 +42,7 @@ class Stateless:
                 return self._listen(call, request)
         except RpcError as error:
             return alone(shared.finish(call, failure(call, error)))
-        if endpoint.upstream is not None and accepts_events(request):
+        if endpoint.relays and accepts_events(request):
             return await self._relayed(call, method, request)
         if streamed:
             return self._stream(call, method)
@@ -95,7 +95,8 @@ class Stateless:
         except TooManyStreams as error:
             return overloaded(str(error))
         try:
-            stream.when_gone(self._shared.subscriptions.listen(call, stream))
+            aggregates = self._shared.aggregates if call.endpoint.aggregate is not None else None
+            stream.when_gone((aggregates or self._shared.subscriptions).listen(call, stream))
         except RpcError:
             stream.close()
             raise

@@ -1,0 +1,237 @@
+"""The methods of endpoints that offer several upstream MCP servers as one.
+
+What the document defines itself is answered as on any endpoint. A call of something included goes straight to whose it
+is: views.py is asked for lists only where a name is not known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from portico.gateway.protocol import lifecycle
+from portico.gateway.protocol.aggregate import presenting, rewriting
+from portico.gateway.protocol.aggregate.hearing import UPDATED, changed_kinds, public_update
+from portico.gateway.protocol.aggregate.merging import Owner
+from portico.gateway.protocol.aggregate.owners import resource_owner, template_owner, tool_owner
+from portico.gateway.protocol.aggregate.view import View
+from portico.gateway.protocol.aggregate.views import Views
+from portico.gateway.protocol.answer import cache_hints
+from portico.gateway.protocol.call import Call
+from portico.gateway.protocol.dispatch import METHODS, Answer, Method, find_method
+from portico.gateway.protocol.params import UNSET
+from portico.gateway.protocol.relay import Relay, answered
+from portico.gateway.protocol.resources import MOST_SUBSCRIPTIONS, exists, not_found
+from portico.gateway.protocol.subscriptions import Events, Subscriptions
+from portico.gateway.protocol.tools import suggestion
+from portico.gateway.session.session import Session
+from portico.upstream.mcp.upstream import Heard, McpSpec, Outcome
+from portico.wire import errors
+from portico.wire.errors import RpcError
+from portico.wire.jsonrpc import encode_notification
+
+Find = Callable[[View], Owner | None]
+
+
+class Aggregates:
+    """`sessions` iterates over the legacy ones of this worker."""
+
+    def __init__(self, relay: Relay, views: Views, subscriptions: Subscriptions, sessions: Iterable[Session]) -> None:
+        self._relay = relay
+        self._views = views
+        self._subscriptions = subscriptions
+        self._sessions = sessions
+        own = {
+            "initialize": self.initialize,
+            "server/discover": self.discover,
+            "logging/setLevel": self.set_level,
+            "tools/list": self.list,
+            "prompts/list": self.list,
+            "resources/list": self.list,
+            "resources/templates/list": self.list,
+            "tools/call": self.call_tool,
+            "prompts/get": self.get_prompt,
+            "resources/read": self.read,
+            "resources/subscribe": self.subscribe,
+            "resources/unsubscribe": self.unsubscribe,
+            "completion/complete": self.complete,
+        }
+        self._methods = {name: replace(METHODS[name], handle=handle, admit_modern=None) for name, handle in own.items()}
+
+    def method(self, call: Call) -> Method:
+        """The document's own method for what is its own; RpcError for what the era has not."""
+        method = find_method(call.method, call.modern)
+        if _is_own(call):
+            return method
+        return self._methods.get(call.method, method)
+
+    async def initialize(self, call: Call) -> bytes:
+        lifecycle.settle(call)
+        view = await self._views.current(call, self.stand)
+        self._views.join(call, self.stand)
+        parts = view.parts
+        return lifecycle.greet(
+            call, presenting.capabilities(call.endpoint, parts), presenting.instructions(call.endpoint, parts)
+        )
+
+    async def discover(self, call: Call) -> bytes:
+        parts = (await self._views.current(call, self.stand)).parts
+        found = presenting.capabilities(call.endpoint, parts)
+        return lifecycle.present(call, found, presenting.instructions(call.endpoint, parts))
+
+    async def list(self, call: Call) -> bytes:
+        """A page of the merged list. Where no server answers and the document has nothing itself, an error: an empty
+        list would look as if all were well."""
+        view, cursor = await self._views.current(call, self.stand), call.params.cursor
+        merged = view.merged.lists[call.method]
+        if all(part.lists is None for part in view.parts) and not any(view.merged.sources.values()):
+            raise RpcError(errors.INTERNAL_ERROR, f"There is nothing to list.{presenting.away(view.parts)}")
+        return merged.page(call.modern, None if cursor is UNSET else cursor) + cache_hints(call)
+
+    async def call_tool(self, call: Call) -> Answer:
+        name = call.params.needed("name")
+        call.name = name[:256]
+        owner, view = await self._owner(call, lambda view: tool_owner(view, name))
+        if owner is None:
+            hint = suggestion(name, [*call.endpoint.catalog.tools, *view.merged.owners["tools"]])
+            text = f"Unknown tool: {name[:128]}.{hint}{presenting.away(view.parts)}"
+            raise RpcError(errors.INVALID_PARAMS, text)
+        return await self._pass_on(call, owner, "name")
+
+    async def get_prompt(self, call: Call) -> Answer:
+        name = call.params.needed("name")
+        call.name = name[:256]
+        owner, view = await self._owner(call, lambda view: view.merged.owners["prompts"].get(name))
+        if owner is None:
+            hint = suggestion(name, [*call.endpoint.catalog.prompts, *view.merged.owners["prompts"]])
+            text = f"Unknown prompt: {name[:128]}.{hint}{presenting.away(view.parts)}"
+            raise RpcError(errors.INVALID_PARAMS, text)
+        return await self._pass_on(call, owner, "name")
+
+    async def read(self, call: Call) -> Answer:
+        return await self._pass_on(call, await self._resource(call), "uri")
+
+    async def subscribe(self, call: Call) -> Answer:
+        owner, session = await self._resource(call), call.session
+        if session is not None and len(session.subscriptions) >= MOST_SUBSCRIPTIONS:
+            raise RpcError(errors.INVALID_PARAMS, f"A session has at most {MOST_SUBSCRIPTIONS} subscriptions.")
+        answer = await self._pass_on(call, owner, "uri")
+        if session is not None and answer.outcome == "ok":
+            session.subscriptions.add(call.params.needed("uri"))
+        return answer
+
+    async def unsubscribe(self, call: Call) -> bytes | Answer:
+        """Sessions may share one upstream session: the last that wants a resource ends its subscription there."""
+        owner, uri = await self._resource(call), call.params.needed("uri")
+        if call.session is not None:
+            call.session.subscriptions.discard(uri)
+        prefix = call.endpoint.prefix
+        if any(uri in session.subscriptions for session in self._sessions if session.prefix == prefix):
+            return b""
+        return await self._pass_on(call, owner, "uri")
+
+    async def complete(self, call: Call) -> Answer:
+        reference = call.params.needed("ref")
+        if reference.type == "ref/prompt" and isinstance(reference.name, str):
+            name = reference.name
+            owner, view = await self._owner(call, lambda view: view.merged.owners["prompts"].get(name))
+            key = "name"
+        else:
+            uri = reference.uri if isinstance(reference.uri, str) else ""
+            owner, view = await self._owner(call, lambda view: template_owner(view, uri))
+            key = "uri"
+        if owner is None:
+            text = f"The ref names nothing that is offered here.{presenting.away(view.parts)}"
+            raise RpcError(errors.INVALID_PARAMS, text)
+        return await self._ask(call, owner, rewriting.reference_in(call.raw, key, owner.own))
+
+    async def set_level(self, call: Call) -> bytes:
+        """The session's own, and that of every server that it is joined to and that logs."""
+        await lifecycle.set_level(call)
+        if call.session is not None:
+            await asyncio.gather(
+                *(self._relay.request(call, spec, call.raw) for spec in tuple(call.session.upstreams)),
+                return_exceptions=True,
+            )
+        return b""
+
+    def listen(self, call: Call, events: Events) -> Callable[[], None]:
+        """subscriptions/listen: what the document changes itself, what views hear, and resources of servers."""
+        view = self._views.known(call)
+
+        def grants(uri: str) -> bool:
+            return exists(call.endpoint.catalog, uri) or resource_owner(view, uri) is not None
+
+        listening, end = self._subscriptions.open(call, events, grants)
+        owners = [resource_owner(view, uri) for uri in listening.uris if not exists(call.endpoint.catalog, uri)]
+        stop = self._views.follow(
+            call, [owner for owner in owners if owner is not None], lambda uri: listening.tell(UPDATED, {"uri": uri})
+        )
+
+        def ended() -> None:
+            stop()
+            end()
+
+        return ended
+
+    def stand(self, call: Call, spec: McpSpec, session: Session, heard: Heard) -> None:
+        """What a server says to a legacy session that concerns no call of it."""
+        if changed_kinds(heard):
+            self._views.expire(spec)
+        if heard.method != UPDATED or heard.answer is not None:
+            self._relay.stand(session, heard)
+            return
+        aggregate = call.endpoint.aggregate
+        includes = [include for include in aggregate.includes if include.spec == spec] if aggregate is not None else []
+        for uri in public_update(includes, heard.params, session.subscriptions):
+            session.standing.send(encode_notification(UPDATED, {"uri": uri}))
+
+    async def _resource(self, call: Call) -> Owner:
+        uri = call.params.needed("uri")
+        call.name = uri[:256]
+        owner, view = await self._owner(call, lambda view: resource_owner(view, uri))
+        if owner is not None:
+            return owner
+        error = not_found(call, uri)
+        raise RpcError(error.code, error.message + presenting.away(view.parts), error.data)
+
+    async def _owner(self, call: Call, find: Find) -> tuple[Owner | None, View]:
+        """As it is known; only a name that is not known is worth asking for lists."""
+        view = self._views.known(call)
+        owner = find(view)
+        if owner is None:
+            view = await self._views.current(call, self.stand)
+            owner = find(view)
+        return owner, view
+
+    async def _pass_on(self, call: Call, owner: Owner, key: str) -> Answer:
+        return await self._ask(call, owner, rewriting.params_in(call.raw, {key: owner.own}))
+
+    async def _ask(self, call: Call, owner: Owner, params: bytes) -> Answer:
+        include = owner.include
+        spec = include.spec
+
+        def stand(session: Session, heard: Heard) -> None:
+            self.stand(call, spec, session, heard)
+
+        outcome = await self._relay.request(call, spec, params, stand, renamed=True)
+        if include.prefix and not outcome.is_error:
+            result = outcome.member.removeprefix(b'"result":')
+            outcome = Outcome(b'"result":' + rewriting.result_out(include, result), False)
+        return answered(call, outcome)
+
+
+def _is_own(call: Call) -> bool:
+    """Whether a call is about something that the document defines."""
+    catalog, params = call.endpoint.catalog, call.params
+    if call.method == "tools/call":
+        return params.name in catalog.tools
+    if call.method == "prompts/get":
+        return params.name in catalog.prompts
+    if call.method in ("resources/read", "resources/subscribe", "resources/unsubscribe"):
+        return isinstance(params.uri, str) and exists(catalog, params.uri)
+    if call.method == "completion/complete" and params.ref is not UNSET:
+        name, uri = params.ref.name, params.ref.uri
+        return name in catalog.prompts or any(template.uri_template == uri for template in catalog.templates)
+    return False
