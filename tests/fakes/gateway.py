@@ -157,7 +157,7 @@ class Gateway:
 
     def lines(self) -> list[dict[str, Any]]:
         """The access log, parsed."""
-        self.worker._access_log.flush()
+        self.worker.world.access_log.flush()
         return [json.loads(line) for line in self._out.getvalue().splitlines()]
 
     def log(self) -> str:
@@ -267,7 +267,7 @@ class AsgiListener:
         proxies = TrustedProxies(worker.settings.trusted_proxy)
         settings = worker.settings
         self._app = GatewayApp(
-            worker.entry, proxies, settings.limit_body, limits.patience(settings), limits.heads(settings)
+            worker.world.entry, proxies, settings.limit_body, limits.patience(settings), limits.heads(settings)
         )
         config = uvicorn.Config(
             self._app, http="httptools", lifespan="off", ws="none", log_config=None, proxy_headers=False

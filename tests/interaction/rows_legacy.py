@@ -22,7 +22,7 @@ async def _(gateway: Gateway) -> None:
     ids = [(await gateway.open()).identifier for _ in range(20)]
     assert all(re.fullmatch(r"[\x21-\x7e]+", identifier) for identifier in ids)
     parts = [identifier.split(".") for identifier in ids]
-    assert {worker for worker, _, _ in parts} == {gateway.worker.name}
+    assert {worker for worker, _, _ in parts} == {gateway.worker.world.name}
     assert len({nonce for _, nonce, _ in parts}) == 20
     assert all(len(base64.urlsafe_b64decode(nonce)) * 8 >= 128 for _, nonce, _ in parts)
 
@@ -75,7 +75,7 @@ async def _(gateway: Gateway) -> None:
     seen = await wire.event()
     assert seen is not None
     wire.abort()
-    await eventually(lambda: not len(gateway.worker.streams))
+    await eventually(lambda: not len(gateway.worker.world.streams))
     await _change(gateway, 2)
     await _change(gateway, 3)
     resumed = await client.get_stream(seen.identifier)
@@ -129,10 +129,10 @@ async def _(gateway: Gateway) -> None:
 
 @row("legacy: sse ends")
 async def _(gateway: Gateway) -> None:
-    before = len(gateway.worker.sessions)
+    before = len(gateway.worker.world.sessions)
     client = await gateway.open_sse()
     client.wire.abort()
-    await eventually(lambda: len(gateway.worker.sessions) == before)
+    await eventually(lambda: len(gateway.worker.world.sessions) == before)
     assert (await client.post(body("ping"))).status == 404
 
 

@@ -45,10 +45,10 @@ async def _(gateway: Gateway) -> None:
 
 @row("modern: no session")
 async def _(gateway: Gateway) -> None:
-    sessions = len(gateway.worker.sessions)
+    sessions = len(gateway.worker.world.sessions)
     for method, params in (*CACHED, *OTHERS):
         assert "mcp-session-id" not in (await gateway.modern(method, params)).headers
-    assert len(gateway.worker.sessions) == sessions
+    assert len(gateway.worker.world.sessions) == sessions
 
 
 @row("modern: legacy methods")
@@ -122,9 +122,9 @@ async def _(gateway: Gateway) -> None:
         granted = first.json["params"]["notifications"]
         assert granted["toolsListChanged"] is True
         assert granted["resourceSubscriptions"] == ["users://guide", "users://user/12"]
-    before = len(gateway.worker.subscriptions)
+    before = len(gateway.worker.world.subscriptions)
     refused(await gateway.modern("subscriptions/listen", {}), 200, errors.INVALID_PARAMS)
-    await eventually(lambda: len(gateway.worker.subscriptions) <= before)
+    await eventually(lambda: len(gateway.worker.world.subscriptions) <= before)
 
 
 @row("modern: listen tells", "changing")

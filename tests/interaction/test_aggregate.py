@@ -248,7 +248,7 @@ async def test_a_collision_hides_the_later_and_says_how_to_mend_it(tmp_path: Pat
         assert names(await client.request("tools/list")) == ["both", "search", "big.name", "find", "two_read"]
         assert "tools both of one is hidden: the document has the same" in gateway.log()
         assert "a prefix, such as one_" in gateway.log()
-        (view,) = gateway.worker._status()["aggregates"]
+        (view,) = gateway.worker.world.views.report()
         assert [remark["name"] for remark in view["remarks"] if remark["hidden"]] == ["both"]
 
 

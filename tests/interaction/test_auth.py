@@ -109,7 +109,7 @@ class StoredKeys:
 async def served(anyio_backend: str, ingress: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
     documents = {"guarded.yaml": GUARDED, "foreign.yaml": FOREIGN}
     async with running(tmp_path_factory.mktemp("documents"), documents, ingress=ingress) as gateway:
-        gateway.worker.reloader._keys = StoredKeys(STORED)
+        gateway.worker.world.reloader._keys = StoredKeys(STORED)
         await gateway.reload()
         gateway.rest.answers["/keys"] = Answered(Issuer().document())
         yield gateway
@@ -248,8 +248,8 @@ async def test_who_may_not_is_refused_everywhere(who: str, gateway: Gateway) -> 
         assert reply.headers["www-authenticate"].startswith("Bearer ")
         assert reply.json["error"]["code"] == -32003
         assert reply.json["id"] is None
-    assert len(gateway.worker.sessions) == 0
-    assert len(gateway.worker.streams) == 0
+    assert len(gateway.worker.world.sessions) == 0
+    assert len(gateway.worker.world.streams) == 0
     assert all(seen.target == "/keys" for seen in gateway.rest.requests)
 
 

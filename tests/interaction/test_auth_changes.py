@@ -63,8 +63,8 @@ async def test_a_revoked_key_opens_nothing_more_and_what_it_has_open_ends(guarde
     await guarded.reload()
     assert (await guarded.send("POST", "/keyed/mcp", in_session("all", sessions["all"]), raw)).status == 401
     assert all([await ended(wire) for wire in (*streams["all"], sse)])
-    assert [session.principal.name for session in guarded.worker.sessions if session.principal] == ["other"]
-    assert len(guarded.worker.subscriptions) == 1
+    assert [session.principal.name for session in guarded.worker.world.sessions if session.principal] == ["other"]
+    assert len(guarded.worker.world.subscriptions) == 1
     assert (await guarded.send("POST", "/keyed/mcp", in_session("other", sessions["other"]), raw)).status == 200
     # A new key of the same name is another principal.
     again = ALL.replace(key_hash(KEYS["all"]), key_hash(KEYS["elsewhere"]))
@@ -77,7 +77,7 @@ async def test_a_revoked_key_opens_nothing_more_and_what_it_has_open_ends(guarde
 
 async def test_a_key_revoked_in_the_store_opens_nothing_more(guarded: Gateway) -> None:
     keys = StoredKeys({"default": [Key("default", "stored", key_hash(KEYS["stored"]))]})
-    guarded.worker.reloader._keys = keys
+    guarded.worker.world.reloader._keys = keys
     await guarded.reload()
     wire = await listening(guarded, "stored")
     keys.keys = {"default": [Key("default", "stored", key_hash(KEYS["stored"]), revoked=True)]}
@@ -98,15 +98,15 @@ async def test_a_call_under_way_finishes_when_its_key_is_revoked(guarded: Gatewa
     await guarded.reload()
     guarded.rest.release.set()
     assert not (await wire.reply()).result["isError"]
-    guarded.worker._expel()
-    assert len(guarded.worker.sessions) == 0
+    guarded.worker.world.expel()
+    assert len(guarded.worker.world.sessions) == 0
 
 
 async def test_an_expired_key_loses_its_streams_and_its_calls(guarded: Gateway) -> None:
     later = GUARDED.replace(f"{key_hash(KEYS['all'])}}}", f"{key_hash(KEYS['all'])}, expires: '2100-01-01'}}")
     guarded.write("guarded.yaml", later)
     await guarded.reload()
-    ring: Any = guarded.worker.live.current.endpoints["/keyed"].guard
+    ring: Any = guarded.worker.world.live.current.endpoints["/keyed"].guard
     params = {"name": "number"}
     headers = modern_headers("tools/call", params) | bearer(KEYS["all"])
     for _ in range(3):
@@ -117,7 +117,7 @@ async def test_an_expired_key_loses_its_streams_and_its_calls(guarded: Gateway) 
     assert await ended(wire)
     refused = await guarded.modern("tools/list", path="/keyed", headers=bearer(KEYS["all"]))
     assert (refused.status, refused.error["message"].split(".")[0]) == (401, "The API key has expired")
-    assert len(guarded.worker.subscriptions) == 1
+    assert len(guarded.worker.world.subscriptions) == 1
     untouched.abort()
 
 
@@ -129,7 +129,7 @@ async def test_an_endpoint_that_becomes_guarded_keeps_nobody(guarded: Gateway) -
     guarded.write("guarded.yaml", GUARDED.replace(deeper, deeper + "    auth: {mode: apiKey}\n"))
     await guarded.reload()
     assert await ended(wire)
-    assert len(guarded.worker.sessions) == 0
+    assert len(guarded.worker.world.sessions) == 0
     assert (await guarded.send("POST", "/keyed/deeper/mcp", {}, body("ping"))).status == 401
 
 
@@ -145,7 +145,7 @@ async def test_streams_of_one_principal_are_bounded_wherever_it_comes_from(guard
 
 
 async def test_whatever_goes_wrong_in_a_judge_nobody_gets_in(guarded: Gateway) -> None:
-    ring: Any = guarded.worker.live.current.endpoints["/keyed"].guard
+    ring: Any = guarded.worker.world.live.current.endpoints["/keyed"].guard
 
     async def broken(credential: str) -> None:
         raise RuntimeError("a defect")
@@ -162,7 +162,7 @@ async def test_plain_calls_of_a_principal_take_the_short_way_as_that_principal(
 ) -> None:
     async with running(tmp_path, {"guarded.yaml": GUARDED}, ingress="http1") as gateway:
         taken = []
-        short: Any = gateway.worker.entry._shortcut
+        short: Any = gateway.worker.world.entry._shortcut
         admit = short._admit
 
         def counted(*given: Any) -> Any:
@@ -189,7 +189,7 @@ async def test_a_credential_that_has_run_out_is_judged_anew_on_the_short_way_too
         raw = modern_body("tools/call", params)
         for _ in range(3):
             assert (await gateway.send("POST", "/keyed/mcp", headers, raw)).status == 200
-        ring: Any = gateway.worker.live.current.endpoints["/keyed"].guard
+        ring: Any = gateway.worker.world.live.current.endpoints["/keyed"].guard
         ring._principals.clear()
         for _ in range(3):
             assert (await gateway.send("POST", "/keyed/mcp", headers, raw)).status == 401
@@ -215,7 +215,7 @@ async def test_a_request_that_is_handed_over_is_judged_again_by_its_owner(
         forged = in_session("all", identifier) | {"Authorization": None, "X-Portico-Client": "127.0.0.1"}
         assert (await other.send("POST", "/keyed/mcp", forged, raw)).status == 401
         # The owner does not take another worker's word for it.
-        ring: Any = owner.worker.live.current.endpoints["/keyed"].guard
+        ring: Any = owner.worker.world.live.current.endpoints["/keyed"].guard
         ring._principals.clear()
         assert (await other.send("POST", "/keyed/mcp", in_session("all", identifier), raw)).status == 401
 

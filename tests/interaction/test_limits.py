@@ -134,7 +134,7 @@ async def test_who_does_not_read_a_stream_is_disconnected(limited: Limited) -> N
     async with limited(limit_reader=SLOW, limit_unread=100_000_000) as gateway:
         wire = await stalled_stream(gateway)
         await eventually(lambda: "does not read" in gateway.log())
-        await eventually(lambda: len(gateway.worker.streams) == len(gateway.worker.public) == 0)
+        await eventually(lambda: len(gateway.worker.world.streams) == len(gateway.worker.public) == 0)
         wire.abort()
 
 
@@ -142,7 +142,7 @@ async def test_who_lets_too_much_of_a_stream_pile_up_is_disconnected_at_once(lim
     async with limited(limit_unread=64 * 1024) as gateway:
         wire = await stalled_stream(gateway)
         await eventually(lambda: "pile up" in gateway.log())
-        await eventually(lambda: len(gateway.worker.streams) == len(gateway.worker.public) == 0)
+        await eventually(lambda: len(gateway.worker.world.streams) == len(gateway.worker.public) == 0)
         wire.abort()
 
 
@@ -201,14 +201,14 @@ def is_overloaded(reply: Reply, status: int, words: str) -> None:
 @contextlib.asynccontextmanager
 async def held(gateway: Gateway, count: int = 1, path: str = "/users", **headers: str) -> AsyncIterator[list[Wire]]:
     """Calls that are under way until the block ends."""
-    before = gateway.worker._shared.admission.calls
+    before = gateway.worker.world.conversations.admission.calls
     raw = gateway.encode(
         "POST", f"{path}/mcp", modern_headers("tools/call", HOLD) | headers, modern_body("tools/call", HOLD)
     )
     wires = [await gateway.connect() for _ in range(count)]
     for wire in wires:
         await wire.send(raw)
-    await eventually(lambda: gateway.worker._shared.admission.calls == before + count)
+    await eventually(lambda: gateway.worker.world.conversations.admission.calls == before + count)
     try:
         yield wires
     finally:
@@ -218,7 +218,7 @@ async def held(gateway: Gateway, count: int = 1, path: str = "/users", **headers
 
 
 async def nothing_under_way(gateway: Gateway) -> None:
-    admission = gateway.worker._shared.admission
+    admission = gateway.worker.world.conversations.admission
     await eventually(lambda: admission.calls == 0)
     assert admission._callers == {}
     assert all(tenant.calls == 0 for tenant in admission._tenants.values())
@@ -289,7 +289,7 @@ async def test_a_place_is_free_again_however_its_call_ends(limited_both_ways: Li
 
 async def test_a_place_is_free_again_when_the_call_never_began(limited: Limited) -> None:
     async with limited() as gateway:
-        shared, endpoint = gateway.worker._shared, gateway.worker.live.current.endpoints["/users"]
+        shared, endpoint = gateway.worker.world.conversations, gateway.worker.world.live.current.endpoints["/users"]
         request = Request("POST", b"/users/mcp", b"", {}, b"", address="10.0.0.1")
         call = shared.open(request, endpoint, None, None, True, MODERN)
         shared.admission.enter(call)
@@ -304,7 +304,7 @@ async def disconnected(gateway: Gateway, meta: dict[str, Any]) -> None:
     raw = modern_body("tools/call", HOLD, meta)
     await wire.send(gateway.encode("POST", MCP, modern_headers("tools/call", HOLD), raw))
     await gateway.rest.until(gateway.rest.held)
-    assert gateway.worker._shared.admission.calls == 1
+    assert gateway.worker.world.conversations.admission.calls == 1
     wire.abort()
 
 
@@ -314,7 +314,7 @@ async def cancelled(gateway: Gateway, client: Any, params: dict[str, Any]) -> No
     wire = await gateway.connect()
     await wire.send(gateway.encode("POST", MCP, client.headers(), raw))
     await gateway.rest.until(gateway.rest.held)
-    assert gateway.worker._shared.admission.calls == 1
+    assert gateway.worker.world.conversations.admission.calls == 1
     await client.notify("notifications/cancelled", {"requestId": "to be cancelled"})
     await wire.reply()
     wire.abort()
@@ -371,7 +371,7 @@ async def test_a_router_bounds_how_fast_calls_come(limited_both_ways: Limited) -
             assert 3000 < int(reply.headers["retry-after"]) <= 3600
         refused = await gateway.send("POST", "/rated/mcp", {}, body("initialize", {"protocolVersion": "2025-11-25"}))
         assert refused.status == 429
-        assert len(gateway.worker.sessions) == 1
+        assert len(gateway.worker.world.sessions) == 1
         assert (await gateway.modern("tools/call", ECHO)).status == 200
         await gateway.reload()
         is_overloaded(await gateway.modern("tools/call", ECHO, path="/rated"), 429, words)
@@ -419,7 +419,7 @@ async def test_open_streams_are_bounded_in_all_and_for_each_address(limited_both
                 assert (reply.status, reply.headers["retry-after"]) == (429, "5")
             for wire in wires:
                 wire.abort()
-            await eventually(lambda gateway=gateway: len(gateway.worker.streams) == 0)
+            await eventually(lambda gateway=gateway: len(gateway.worker.world.streams) == 0)
             (await client.get_stream()).abort()
 
 
@@ -434,10 +434,10 @@ async def test_sessions_are_bounded_in_all_and_for_each_address(limited_both_way
             await nothing_under_way(gateway)
             for stream in streams:
                 stream.abort()
-            await eventually(lambda gateway=gateway: len(gateway.worker.streams) == 0)
+            await eventually(lambda gateway=gateway: len(gateway.worker.world.streams) == 0)
             # An idle session makes room for its own client's next one.
             await gateway.open()
-            assert len(gateway.worker.sessions) == 2
+            assert len(gateway.worker.world.sessions) == 2
             assert (await first.request("tools/list")).status == 404
 
 
@@ -448,7 +448,7 @@ async def test_a_session_ends_when_it_is_not_used_and_when_it_is_old(limited: Li
             assert (await client.request("tools/list")).status == 200
             await asyncio.sleep(0.25)
             assert (await client.request("tools/list")).status == 404
-            assert len(gateway.worker.sessions) == 0
+            assert len(gateway.worker.world.sessions) == 0
 
 
 # Services -------------------------------------------------------------------------------------------------------------
@@ -503,8 +503,8 @@ async def test_idle_streams_are_kept_alive(limited_both_ways: Limited) -> None:
         client, sse = await gateway.open(), await gateway.open_sse()
         listening = await gateway.modern_stream("subscriptions/listen", {"notifications": {}})
         wires = [await client.get_stream(), listening, sse.wire]
-        gateway.worker.streams.keep_alive()
-        gateway.worker.streams.close()
+        gateway.worker.world.streams.keep_alive()
+        gateway.worker.world.streams.close()
         for wire in wires:
             while await wire.event() is not None:
                 pass

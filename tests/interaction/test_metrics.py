@@ -266,6 +266,6 @@ async def test_the_figures_of_two_workers_are_added_up(tmp_path: Path, ingress: 
         assert found.get("portico_workers") == 2
         assert found.get("portico_reloads_total") == 2
         # The same documents are served by both, so these are not added up.
-        assert found.get("portico_endpoints") == len(one.worker.live.current.endpoints)
+        assert found.get("portico_endpoints") == len(one.worker.world.live.current.endpoints)
         assert found.get("portico_documents", serving="current") == 1
         assert found.get("portico_build_info") == 1

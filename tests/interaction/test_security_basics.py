@@ -307,7 +307,7 @@ async def test_a_client_that_dies_in_the_middle_disturbs_nobody(gateway: Gateway
 async def test_a_forged_session_id_is_not_found_and_costs_nothing(gateway: Gateway) -> None:
     client = await gateway.open()
     worker, nonce, mac = client.identifier.split(".")
-    before = len(gateway.worker.sessions)
+    before = len(gateway.worker.world.sessions)
     for forged in (
         f"{worker}.{nonce}.{'0' * len(mac)}",
         f"{worker}.{nonce[:-1]}{'B' if nonce.endswith('A') else 'A'}.{mac}",
@@ -320,7 +320,7 @@ async def test_a_forged_session_id_is_not_found_and_costs_nothing(gateway: Gatew
     ):
         assert (await client.request("tools/list", headers={"Mcp-Session-Id": forged})).status == 404
         assert (await gateway.send("POST", f"/users/message?sessionId={forged[:4000]}", {}, PING)).status == 404
-    assert len(gateway.worker.sessions) == before
+    assert len(gateway.worker.world.sessions) == before
 
 
 async def test_a_session_of_the_sse_transport_and_one_of_streamable_http_stay_apart(gateway: Gateway) -> None:
@@ -478,7 +478,7 @@ async def test_nothing_that_a_client_sends_can_forge_a_line_of_the_log(tmp_path:
             assert reply.status >= 400
         client = await gateway.open()
         await client.request("resources/read", {"uri": evil})
-        gateway.worker._access_log.flush()
+        gateway.worker.world.access_log.flush()
         written = gateway._out.getvalue().decode()
         assert all(re.match(r"\d\d:\d\d:\d\d (call|refused) ", line) for line in written.splitlines())
         assert "\x1b" not in written

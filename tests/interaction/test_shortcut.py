@@ -29,7 +29,7 @@ def close_the_general_way(gateway: Gateway) -> None:
     async def closed(request: Request) -> Reply:
         return text_reply(500, "the general way")
 
-    gateway.worker.entry._handle = closed  # type: ignore[method-assign]
+    gateway.worker.world.entry._handle = closed  # type: ignore[method-assign]
 
 
 async def test_plain_calls_of_both_eras_take_the_short_way(short: Gateway) -> None:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import platform
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from portico import __version__
+from portico.apps.world import World
 from portico.net.pool import Figures as PoolFigures
 from portico.observe.figures import Sample
 from portico.observe.process import usage
-
-if TYPE_CHECKING:
-    from portico.apps.worker import Worker
 
 _SERVING = ("current", "last good", "nothing")
 _SEVERITIES = ("error", "warning", "note")
@@ -26,57 +23,56 @@ _PROCESS = (
 )
 
 
-def register(worker: Worker, number: int, restarts: int) -> None:
+def register(world: World, number: int, restarts: int) -> None:
     """`number` is the worker's place among its peers, `restarts` how many the supervisor had replaced before it."""
-    read, read_all = worker.figures.read, worker.figures.read_all
+    read, read_all = world.figures.read, world.figures.read_all
     read_all("portico_build_info", lambda: [((__version__, platform.python_version()), 1)])
-    read("portico_in_flight", lambda: worker.public.in_flight)
-    read_all("portico_streams", lambda: [((kind,), count) for kind, count in worker.streams.kinds.items()])
-    read("portico_streams_limit", lambda: worker.streams.most)
-    read("portico_sessions", lambda: len(worker.sessions))
-    read("portico_endpoints", lambda: len(worker.live.current.endpoints))
-    read_all("portico_documents", lambda: _documents(worker))
-    read("portico_problem_documents", lambda: worker.live.current.broken)
-    read_all("portico_problems", lambda: _problems(worker))
-    read("portico_reloads_total", lambda: worker.reloader.reloads)
-    read("portico_reload_failures_total", lambda: worker.reloader.failures)
+    read_all("portico_streams", lambda: [((kind,), count) for kind, count in world.streams.kinds.items()])
+    read("portico_streams_limit", lambda: world.streams.most)
+    read("portico_sessions", lambda: len(world.sessions))
+    read("portico_endpoints", lambda: len(world.live.current.endpoints))
+    read_all("portico_documents", lambda: _documents(world))
+    read("portico_problem_documents", lambda: world.live.current.broken)
+    read_all("portico_problems", lambda: _problems(world))
+    read("portico_reloads_total", lambda: world.reloader.reloads)
+    read("portico_reload_failures_total", lambda: world.reloader.failures)
     read("portico_worker_restarts_total", lambda: restarts)
-    read_all("portico_upstream_connections", lambda: _connections(worker))
+    read_all("portico_upstream_connections", lambda: _connections(world))
     for name, field in (
         ("portico_upstream_connects_total", "connects"),
         ("portico_upstream_requests_total", "requests"),
         ("portico_upstream_failures_total", "failures"),
         ("portico_upstream_retries_total", "retries"),
     ):
-        read_all(name, _upstreams(worker, field))
-    read_all("portico_upstream_breakers_open", lambda: (((name,), figs.broken > 0) for name, figs in _pools(worker)))
+        read_all(name, _upstreams(world, field))
+    read_all("portico_upstream_breakers_open", lambda: (((name,), figs.broken > 0) for name, figs in _pools(world)))
     for name in _PROCESS:
         read_all(name, _process(name, str(number)))
 
 
-def _documents(worker: Worker) -> list[Sample]:
-    found = Counter(state.serving for state in worker.live.current.documents)
+def _documents(world: World) -> list[Sample]:
+    found = Counter(state.serving for state in world.live.current.documents)
     return [((serving,), found[serving]) for serving in _SERVING]
 
 
-def _problems(worker: Worker) -> list[Sample]:
-    found = Counter(str(problem.severity) for state in worker.live.current.documents for problem in state.problems)
+def _problems(world: World) -> list[Sample]:
+    found = Counter(str(problem.severity) for state in world.live.current.documents for problem in state.problems)
     return [((severity,), found[severity]) for severity in _SEVERITIES]
 
 
-def _pools(worker: Worker) -> Iterator[tuple[str, PoolFigures]]:
+def _pools(world: World) -> Iterator[tuple[str, PoolFigures]]:
     """Several pools may have one name: those of one host with different proxies' credentials, or schemes."""
-    return ((origin.name, figures) for origin, figures in worker.client.figures())
+    return ((origin.name, figures) for origin, figures in world.client.figures())
 
 
-def _connections(worker: Worker) -> Iterator[Sample]:
-    for name, figures in _pools(worker):
+def _connections(world: World) -> Iterator[Sample]:
+    for name, figures in _pools(world):
         yield (name, "idle"), figures.idle
         yield (name, "busy"), figures.open - figures.idle
 
 
-def _upstreams(worker: Worker, field: str) -> Callable[[], Iterator[Sample]]:
-    return lambda: (((name,), getattr(figures, field)) for name, figures in _pools(worker))
+def _upstreams(world: World, field: str) -> Callable[[], Iterator[Sample]]:
+    return lambda: (((name,), getattr(figures, field)) for name, figures in _pools(world))
 
 
 def _process(name: str, number: str) -> Callable[[], list[Sample]]:

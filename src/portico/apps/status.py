@@ -1,0 +1,37 @@
+"""What a worker says of itself on the admin listener."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import asdict
+from typing import Any
+
+from portico.apps.world import World
+
+
+def status(world: World, connections: int) -> dict[str, Any]:
+    """`connections` are those of the public listener."""
+    snapshot = world.live.current
+    documents = [
+        {**asdict(state), "problems": [str(problem) for problem in state.problems]} for state in snapshot.documents
+    ]
+    return {
+        "worker": world.name,
+        "pid": os.getpid(),
+        "revision": snapshot.revision,
+        "reloads": world.reloader.reloads,
+        "documents": documents,
+        "endpoints": sorted(snapshot.endpoints),
+        "upstreams": [
+            {"tenant": spec.tenant, "document": spec.document, "name": spec.name, **asdict(health)}
+            for spec, health in world.pool.health()
+        ],
+        "aggregates": world.views.report(),
+        "sessions": len(world.sessions),
+        "streams": len(world.streams),
+        "calls": world.conversations.admission.calls,
+        "connections": connections,
+        "tasks": len(asyncio.all_tasks()),
+        "services": {origin.name: asdict(figures) for origin, figures in world.client.figures()},
+    }
