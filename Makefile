@@ -36,13 +36,14 @@ check: $(DEV)  ## the fast half: lint, format, types, import rules, tests withou
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest -q -n 2 -m "not e2e and not slow and not soak" $(ARGS)
+	$(BIN)/pytest -q -n 2 -m "not e2e and not slow and not soak and not alone" $(ARGS)
 
 test: check $(CLIENTS)  ## everything: check, then the tests with real processes and real clients
 	@$(call debian,command -v nginx,nginx)
 	@$(call debian,command -v caddy,caddy)
 	@$(call debian,command -v promtool,prometheus)
-	$(BIN)/pytest -q -m "e2e or slow or soak" $(ARGS)
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "(e2e or slow) and not (soak or alone)" $(ARGS)
+	$(BIN)/pytest -q -m "soak or alone" $(ARGS)
 
 fmt: $(DEV)  ## format the code and mend what the linter can mend
 	$(BIN)/ruff check --fix-only --quiet

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.e2e.running import gateway, stop
+from tests.fakes.ports import free_port
 
 FIXTURE = Path(__file__).parents[1] / "fakes" / "everything_fixture.py"
 WAIT = 30
@@ -56,11 +57,6 @@ def everything(folder: Path, kind: str, port: int = 0) -> Iterator[tuple[str, su
         yield f"http://localhost:{port}/{'sse' if transport == 'sse' else 'mcp'}", process
     finally:
         stop(process)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def wait_until_open(port: int, process: subprocess.Popen[bytes]) -> None:

@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import json
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+
+from tests.fakes.ports import free_port
 
 from portico.upstream.mcp.upstream import Conversation, Heard, Hello, McpSpec, Outcome
 
@@ -19,12 +20,6 @@ META = {
     "io.modelcontextprotocol/clientCapabilities": CAPABILITIES,
     "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
 }
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 @contextlib.asynccontextmanager

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 import httpx
 from tests.e2e.processes import WAIT, until
 from tests.fakes.net_certificates import Authority
+from tests.fakes.ports import free_port
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
@@ -40,8 +40,7 @@ class Site:
 
 def site(directory: Path, authority: Authority) -> Site:
     directory.mkdir(exist_ok=True)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        found = Site(directory, authority, probe.getsockname()[1])
+    found = Site(directory, authority, free_port())
     certificate, key, _ = authority.issue()
     found.chain.write_bytes(certificate)
     found.key.write_bytes(key)

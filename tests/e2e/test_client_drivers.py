@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.clients.driver import WAYS, DriverFailed, run_driver
+from tests.fakes.ports import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
@@ -32,11 +33,6 @@ OPERATIONS = [
     {"op": "readResource", "uri": "test://static-text"},
     {"op": "readResource", "uri": "test://no-such-resource"},
 ]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def connects(port: int) -> bool:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.clients.programs import INSPECTOR, NODE
 from tests.e2e.running import DEMO, ROOT, copy_examples, gateway, said_url, start, stop, wait_until_ready
+from tests.fakes.ports import free_ports
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
@@ -76,14 +76,6 @@ def example(tmp_path: Path) -> Iterator[Example]:
         yield Example(url, demo, said, process)
     finally:
         assert stop(process) == 0
-
-
-def free_ports(count: int) -> list[int]:
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports
 
 
 def run(command: list[str], **more: str) -> str:

@@ -20,9 +20,10 @@ from mcp.client.sse import sse_client
 from mcp.client.stdio import stdio_client
 from tests.clients.driver import run_driver
 from tests.clients.programs import MODULES, NODE
-from tests.conformance.upstreams import free_port, wait_until_open
+from tests.conformance.upstreams import wait_until_open
 from tests.e2e.processes import Gateway, gateway
 from tests.e2e.running import stop
+from tests.fakes.ports import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(120)]
 

@@ -15,7 +15,7 @@ from tests.e2e.conversation import connection, eventually
 from tests.e2e.processes import Gateway, descendants, gateway, is_alive, until
 from tests.e2e.rude import Client, Era, client, descriptors, documents, process, resident, rude_http
 
-pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.anyio, pytest.mark.timeout(90)]
 
 LIMIT = 1.0
 MORE = 1.0

@@ -25,6 +25,7 @@ from tests.e2e.conversation import (
     sse,
 )
 from tests.e2e.processes import WAIT, Demo, Gateway, demo, gateway, run, write
+from tests.fakes.ports import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(120)]
 
@@ -319,8 +320,7 @@ def test_the_reload_command_says_what_is_served_and_what_stands_against_document
 
 
 def test_the_reload_command_says_when_nobody_answers() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = f"127.0.0.1:{listener.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     done = run("reload", "--admin", address)
     assert done.returncode == 2
     assert address in done.stdout + done.stderr

@@ -5,8 +5,9 @@ import json
 from collections.abc import Awaitable, Callable
 
 import pytest
-from tests.contracts.mcp_servers import CAPABILITIES, Talk, free_port, hello, params, until
+from tests.contracts.mcp_servers import CAPABILITIES, Talk, hello, params, until
 from tests.fakes.mcp_http import EVENTS, Exchange, LegacyServer, legacy_server
+from tests.fakes.ports import free_port
 
 from portico.net.errors import Malformed, Rejected, TimedOut, Unreachable
 from portico.upstream.mcp.upstream import McpSpec, McpUpstream
