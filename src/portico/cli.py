@@ -186,6 +186,27 @@ def reload(
     raise typer.Exit(code)
 
 
+@app.command("announce")
+def announce(
+    notify: Annotated[list[str] | None, typer.Option(help="URL of a notifier; may be repeated.")] = None,
+    store: Annotated[str | None, typer.Option(help="Where the documents are.")] = None,
+    admin_token: Annotated[str | None, typer.Option(help="Token of the gateways' admin listeners.")] = None,
+    settings: SettingsFile = None,
+) -> None:
+    """Tell gateways that the store has changed. Exit 1 when one could not be told; it sees the change by polling."""
+    from portico.apps.announce import announce as tell
+    from portico.store.open import StoreError
+
+    flags = {"notify": tuple(notify) if notify else None, "store": store, "admin_token": admin_token}
+    try:
+        lines, code = tell(resolve(flags, file=settings).settings)
+    except (SettingsError, StoreError) as error:
+        _fail(str(error))
+    for line in lines:
+        typer.echo(line)
+    raise typer.Exit(code)
+
+
 @app.command("demo")
 def demo(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 5236,

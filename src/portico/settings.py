@@ -20,6 +20,8 @@ from portico.net.egress import Egress
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 _SECRET = "PORTICO_SECRET_"
+_URLS = r",(?=\s*(?:[a-z+]+://|local:|signal:))"
+"""What separates URLs in a list: a comma within one separates its hosts."""
 
 
 class SettingsError(Exception):
@@ -58,6 +60,10 @@ class Settings:
     access_log: bool = _setting(True, "Write one line for each call.")
     drain: float = _setting(30.0, "Seconds that calls under way have to finish at the end of the process.")
     poll: float = _setting(1.0, "Seconds between two looks at the store.")
+    notify: tuple[str, ...] = _setting(
+        (), "URL of a notifier, which says at once that something changed; may be repeated.", secret=True, split=_URLS
+    )
+    pidfile: str = _setting("", "File for the process id, for as long as the process lives.")
     otlp_endpoint: str = _setting(
         "", "URL of an OpenTelemetry collector for traces, OTLP over HTTP.", standard="OTEL_EXPORTER_OTLP_ENDPOINT"
     )
@@ -219,7 +225,7 @@ def _parse(item: dataclasses.Field[Any], text: str, where: str) -> Any:
             return False
         raise SettingsError(f"{where} must be true or false, not {text!r}.")
     if isinstance(item.default, tuple):
-        return tuple(part.strip() for part in text.split(",") if part.strip())
+        return tuple(part.strip() for part in re.split(item.metadata.get("split", ","), text) if part.strip())
     if isinstance(item.default, int | float):
         try:
             return type(item.default)(text)
@@ -259,10 +265,21 @@ def _judge(settings: Settings, origins: Mapping[str, str]) -> None:
         refuse("stdio", f"must be off, files or admin, not {settings.stdio!r}.")
     if settings.log_level not in ("debug", "info", "warning", "error"):
         refuse("log_level", f"must be debug, info, warning or error, not {settings.log_level!r}.")
+    if settings.notify:
+        _judge_notifiers(settings, refuse)
     try:
         Egress.parse(settings.egress_policy)
     except ValueError as error:
         refuse("egress", f"cannot be used. {error}.")
+
+
+def _judge_notifiers(settings: Settings, refuse: Refuse) -> None:
+    from portico.notify.open import judge
+
+    try:
+        judge(settings.notify)
+    except ValueError as error:
+        refuse("notify", f"cannot be used: {error}.")
 
 
 def _judge_numbers(settings: Settings, refuse: Refuse) -> None:

@@ -100,6 +100,7 @@ class Gateway(Started):
 
     url: str
     admin: str
+    token: str = ""
 
     @property
     def address(self) -> str:
@@ -114,7 +115,8 @@ class Gateway(Started):
 
     def status(self) -> list[dict[str, Any]]:
         """What each worker says of itself."""
-        return get(f"{self.admin}/status").json()
+        headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
+        return get(f"{self.admin}/status", headers=headers).json()
 
     def pids(self) -> dict[str, int]:
         return {worker["worker"]: worker["pid"] for worker in self.status()}
@@ -217,7 +219,8 @@ def gateway(
     command = ["gateway", "--store", f"files:{documents}", "--port", port, "--admin", admin, "--log", "json", *settings]
     with started(directory, name, command, env, listener) as found:
         match = found.said(r"portico gateway: (https?://[^\s,]+)(?:, admin on (http://[^\s,]+))?")
-        running = Gateway(found.process, found.out, found.err, match[1], match[2] or "")
+        token = settings[settings.index("--admin-token") + 1] if "--admin-token" in settings else ""
+        running = Gateway(found.process, found.out, found.err, match[1], match[2] or "", token)
         until(lambda: is_ready(running), "the gateway is ready")
         if ready and "--workers" in settings and running.admin:
             wanted = int(settings[settings.index("--workers") + 1])

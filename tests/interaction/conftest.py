@@ -41,7 +41,7 @@ async def gateway(served: Gateway) -> AsyncIterator[Gateway]:
 
 @pytest.fixture
 async def changing(anyio_backend: str, ingress: str, tmp_path: Path) -> AsyncIterator[Gateway]:
-    async with running(tmp_path, {"users.yaml": USERS}, ingress=ingress, admin=True) as gateway:
+    async with running(tmp_path, {"users.yaml": USERS}, ingress=ingress, admin=True, notify=("local:",)) as gateway:
         yield gateway
 
 

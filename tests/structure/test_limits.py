@@ -376,7 +376,11 @@ RULES: dict[int, dict[str, Held]] = {
         "If-Match and audit": CONTROL_PLANE,
     },
     9: {
-        "Notifications carry no configuration": "not built yet: notifiers; the files store is polled",
+        "Notifications carry no configuration": (
+            "test_a_message_that_says_more_than_a_revision_is_refused",
+            "test_postgres_tells_the_revision_and_nothing_else",
+            "test_what_is_no_revision_is_not_heard",
+        ),
         "A listener of its own": (
             "test_the_admin_listener_is_another_one",
             "test_a_page_cannot_reach_the_admin_listener",

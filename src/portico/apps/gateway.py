@@ -20,6 +20,7 @@ from typing import Any
 
 import uvloop
 
+from portico.apps.pidfile import pidfile
 from portico.apps.sockets import inherited, listen
 from portico.apps.worker import Place, Worker, load_certificate
 from portico.gateway.ingress.certificate import CertificateError
@@ -36,6 +37,12 @@ def run(resolved: Resolved) -> int:
     settings = resolved.settings
     # Until a worker listens for it, a reload is not to end the process that is about to load everything anyway.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with pidfile(settings.pidfile):
+        return _run(resolved)
+
+
+def _run(resolved: Resolved) -> int:
+    settings = resolved.settings
     # Opened for their judgement alone: what no worker could open should be said once, not by each of them for ever.
     open_store(settings.store)
     certificate = load_certificate(settings)

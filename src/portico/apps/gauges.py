@@ -36,6 +36,8 @@ def register(world: World, number: int, restarts: int) -> None:
     read_all("portico_problems", lambda: _problems(world))
     read("portico_reloads_total", lambda: world.reloader.reloads)
     read("portico_reload_failures_total", lambda: world.reloader.failures)
+    read_all("portico_notifiers_up", lambda: [((x.notifier,), x.up) for x in world.receivers.standings])
+    read_all("portico_notifications_total", lambda: [((x.notifier,), x.heard) for x in world.receivers.standings])
     read("portico_worker_restarts_total", lambda: restarts)
     read_all("portico_upstream_connections", lambda: _connections(world))
     for name, field in (

@@ -21,6 +21,7 @@ def status(world: World, connections: int) -> dict[str, Any]:
         "pid": os.getpid(),
         "revision": snapshot.revision,
         "reloads": world.reloader.reloads,
+        "notifiers": [asdict(standing) for standing in world.receivers.standings],
         "documents": documents,
         "endpoints": sorted(snapshot.endpoints),
         "upstreams": [

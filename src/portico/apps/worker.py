@@ -65,8 +65,18 @@ class Worker:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        loop.add_signal_handler(signal.SIGHUP, lambda: self.world.spawn(self.reload()))
+        hangup = asyncio.Event()
+        loop.add_signal_handler(signal.SIGHUP, hangup.set)
+        heeding = loop.create_task(self._heed(hangup))
         await self.serve(stop, started)
+        heeding.cancel()
+
+    async def _heed(self, hangup: asyncio.Event) -> None:
+        """Reload for every SIGHUP. Those that come during a reload are together one more."""
+        while True:
+            await hangup.wait()
+            hangup.clear()
+            await self.reload()
 
     async def serve(self, stop: asyncio.Event, started: Callable[[], None] = lambda: None) -> None:
         """Serve until `stop` is set, then drain. It leaves the process's signals alone."""
@@ -77,7 +87,9 @@ class Worker:
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
         listeners = await self._listen()
-        tasks = [loop.create_task(self._sweep()), loop.create_task(self.world.reloader.run())]
+        tasks = [
+            loop.create_task(work) for work in (self._sweep(), self.world.reloader.run(), self.world.receivers.run())
+        ]
         if self._certificate is not None:
             tasks.append(loop.create_task(self._certificate.watch(self.settings.poll)))
         started()
@@ -176,12 +188,14 @@ class Worker:
                 await asyncio.to_thread(self._memory.give_back)
 
     def _questions(self) -> tuple[str, ...]:
-        return ("figures", "status", "reload")
+        return ("figures", "status", "reload", "notify")
 
-    def _question(self, name: str) -> Callable[[], Any]:
-        return lambda: self._answer(name)
+    def _question(self, name: str) -> Callable[[str], Any]:
+        return lambda about: self._answer(name, about)
 
-    async def _answer(self, question: str) -> Any:
+    async def _answer(self, question: str, about: str = "") -> Any:
+        if question == "notify":
+            return self.world.reloader.notified(about) or True
         if question == "figures":
             return self.world.figures.snapshot()
         if question == "reload":

@@ -39,6 +39,9 @@ from portico.gateway.transport.streamable import StreamableHttp
 from portico.net.egress import Egress
 from portico.net.http_client import HttpClient
 from portico.net.limits import ClientLimits
+from portico.notify.fanout import Receivers
+from portico.notify.local import Local
+from portico.notify.open import open_receivers
 from portico.observe.access_log import AccessLog
 from portico.observe.calls import CallObserver
 from portico.observe.figures import Figures
@@ -112,6 +115,8 @@ class World:
             self.pool.lease,
             swapped=self.expel,
         )
+        self.local = Local()
+        self.receivers = Receivers(open_receivers(settings.notify, self.local), self.reloader.notified)
         relay = Relay(self.pool.find)
         self.views = Views(relay, self.pool.find, self.lists_changed, self.clock)
         self.conversations = Conversations(

@@ -52,6 +52,8 @@ METRICS = {
         Metric("portico_problems", "gauge", "Problems of documents: error, warning, note.", ("severity",), alike=True),
         Metric("portico_reloads_total", "counter", "Reloads, of every worker."),
         Metric("portico_reload_failures_total", "counter", "Reloads that failed as a whole, of every worker."),
+        Metric("portico_notifiers_up", "gauge", "Workers that hear it.", ("notifier",)),
+        Metric("portico_notifications_total", "counter", "Messages that were heard, of every worker.", ("notifier",)),
         Metric("portico_lost_log_lines_total", "counter", "Lines of the access log that were not written."),
         Metric("portico_workers", "gauge", "Worker processes that answered this scrape."),
         Metric("portico_worker_restarts_total", "counter", "Workers that ended and were replaced.", alike=True),

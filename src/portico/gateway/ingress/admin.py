@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
 
@@ -14,14 +14,20 @@ from portico.gateway.origin import LOOPBACK, HostRules
 from portico.observe.exposition import exposition
 
 
+class Message(msgspec.Struct, forbid_unknown_fields=True):
+    """What a notifier says. There is no room in it for a configuration."""
+
+    revision: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._/-]{0,128}$")]
+
+
 class Asks(Protocol):
-    async def ask_all(self, question: str) -> list[Any]: ...
+    async def ask_all(self, question: str, about: str = "") -> list[Any]: ...
 
 
 class Admin:
     """`token` is needed where the listener is not on loopback. `ask_self` answers for a worker without peers."""
 
-    def __init__(self, peers: Asks, ask_self: Callable[[str], Awaitable[Any]], token: str | None) -> None:
+    def __init__(self, peers: Asks, ask_self: Callable[[str, str], Awaitable[Any]], token: str | None) -> None:
         self._peers = peers
         self._ask_self = ask_self
         self._token = token
@@ -48,11 +54,24 @@ class Admin:
             return Reply(200, msgspec.json.format(msgspec.json.encode(await self._ask("status"))), (JSON,))
         if route == ("POST", b"/reload"):
             return self._reloaded(await self._ask("reload"))
-        return text_reply(404, "The admin listener has GET /metrics, GET /status, GET /livez and POST /reload.")
+        if route == ("POST", b"/notify"):
+            return await self._notified(request.body)
+        return text_reply(
+            404, "The admin listener has GET /metrics, GET /status, GET /livez, POST /reload and POST /notify."
+        )
 
-    async def _ask(self, question: str) -> list[Any]:
-        answers = await self._peers.ask_all(question)
-        return answers or [await self._ask_self(question)]
+    async def _ask(self, question: str, about: str = "") -> list[Any]:
+        answers = await self._peers.ask_all(question, about)
+        return answers or [await self._ask_self(question, about)]
+
+    async def _notified(self, body: bytes) -> Reply:
+        """The workers look at the store by themselves, so whoever tells does not wait for it."""
+        try:
+            message = msgspec.json.decode(body, type=Message)
+        except msgspec.DecodeError as error:
+            return text_reply(400, f'Send {{"revision": "N"}} and nothing else: {error}.')
+        answers = await self._ask("notify", message.revision)
+        return Reply(202, msgspec.json.encode({"workers": len(answers)}), (JSON,))
 
     def _reloaded(self, reports: list[Any]) -> Reply:
         """One report for all workers: what one could not load, none could, for they read the same store."""

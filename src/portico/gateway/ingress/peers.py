@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -28,7 +28,8 @@ _HOP = frozenset(
 _NOT_HANDED_OVER = _HOP | {_ADDRESS, _SCHEME}
 PATIENCE = 30.0
 
-Questions = Mapping[str, Callable[[], Awaitable[object]]]
+Questions = Mapping[str, Callable[[str], Awaitable[object]]]
+"""Each takes what it is asked about."""
 
 
 class Peers:
@@ -59,14 +60,14 @@ class Peers:
             return _gone(worker)
         return Reply(response.status, body, headers)
 
-    async def ask_all(self, question: str) -> list[object]:
+    async def ask_all(self, question: str, about: str = "") -> list[object]:
         """The answers of every worker that gives one, this one included."""
         sockets = sorted(self._directory.glob("*.sock")) if self._directory is not None else []
-        answers = await asyncio.gather(*(self._ask(socket, question) for socket in sockets))
+        answers = await asyncio.gather(*(self._ask(socket, question, about) for socket in sockets))
         return [answer for answer in answers if answer is not None]
 
-    async def _ask(self, socket: Path, question: str) -> object | None:
-        request = Request("POST", _ASK + quote(question).encode(), b"", {b"host": b"localhost"}, b"")
+    async def _ask(self, socket: Path, question: str, about: str) -> object | None:
+        request = Request("POST", _ASK + quote(question).encode(), quote(about).encode(), {b"host": b"localhost"}, b"")
         deadline = self._clock() + PATIENCE
         try:
             answer = await self._client.send(
@@ -130,7 +131,7 @@ class PeerHandler:
         answer = self._questions.get(request.path.removeprefix(_ASK).decode("latin-1"))
         if answer is None:
             return text_reply(404, "This worker does not know the question.")
-        return Reply(200, msgspec.json.encode(await answer()), (JSON,))
+        return Reply(200, msgspec.json.encode(await answer(unquote(request.query.decode("latin-1")))), (JSON,))
 
 
 def _origin(socket: Path) -> Origin:

@@ -7,6 +7,7 @@ no other document notices.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -132,13 +133,19 @@ class Reloader:
         self._good: dict[str, Compiled] = {}
         self._seen: str | None = None
         self._lock = asyncio.Lock()
+        self._told = asyncio.Event()
         self.reloads = 0
         self.failures = 0
 
+    def notified(self, revision: str) -> None:
+        """Look now rather than at the next poll, unless it is known already. An empty revision is always news."""
+        if not _is_old(revision, (self._seen or "").partition("/")[0]):
+            self._told.set()
+
     async def run(self) -> None:
-        """Look every `poll` seconds, for ever."""
+        """Look every `poll` seconds and when notified, for ever."""
         while True:
-            await asyncio.sleep(self._poll)
+            await self._wait()
             try:
                 if await self._revision() != self._seen:
                     await self._settle()
@@ -146,6 +153,14 @@ class Reloader:
             except Exception:
                 self.failures += 1
                 log.exception("The store could not be read; what was loaded last goes on serving.")
+
+    async def _wait(self) -> None:
+        """Until it is time to look. However many notifications there are, one look has DEBOUNCE from the one before."""
+        least = asyncio.get_running_loop().time() + DEBOUNCE
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._told.wait(), self._poll)
+            await asyncio.sleep(least - asyncio.get_running_loop().time())
+        self._told.clear()
 
     async def reload(self) -> Report:
         """Load everything now. A call that begins after this returns is answered by what was loaded."""
@@ -296,6 +311,13 @@ def _held(entry: Prepared, prefix: str, owner: str) -> Problem:
         column=column,
         source=entry.checked.source,
     )
+
+
+def _is_old(revision: str, seen: str) -> bool:
+    """Revisions that are numbers grow; of others it is only known whether they are the same."""
+    if revision.isdecimal() and seen.isdecimal():
+        return int(revision) <= int(seen)
+    return bool(revision) and revision == seen
 
 
 def _frozen(secrets: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

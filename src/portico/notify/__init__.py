@@ -1,0 +1,1 @@
+"""Tells processes that something changed: "revision N", never what changed."""
