@@ -1,7 +1,8 @@
 """An MCP server that misbehaves as its tools are named, in both eras: `python rude_server.py stdio|http [TRAIT…]`.
 
 `echo` behaves well: it tells its nonce with every progress message and with its answer. Over HTTP the port is printed
-first, and `GET /sessions` says how many sessions and standing streams there are. It needs the standard library alone.
+first, and `GET /sessions` says how many sessions and standing streams there are; an answer is a stream, but for calls
+with the argument `plain`. It needs the standard library alone.
 """
 
 from __future__ import annotations
@@ -81,8 +82,25 @@ async def hang(caller: Caller) -> None:
 
 
 async def slow(caller: Caller) -> None:
-    await asyncio.sleep(caller.arguments["seconds"])
+    try:
+        await asyncio.sleep(caller.arguments["seconds"])
+    except asyncio.CancelledError:
+        cancelled.append(caller.arguments)
+        raise
     await caller.say("slow")
+
+
+async def withdrawn(caller: Caller) -> None:
+    """How many slow calls were cancelled."""
+    await caller.say(str(len(cancelled)))
+
+
+async def talk(caller: Caller) -> None:
+    """A log message, and after a while the answer."""
+    params = {"level": "info", "data": "talking"}
+    await caller.send({"jsonrpc": "2.0", "method": "notifications/message", "params": params})
+    await asyncio.sleep(0.05)
+    await caller.say("talked")
 
 
 async def die(caller: Caller) -> None:
@@ -149,9 +167,10 @@ def start_family() -> list[int]:
 Tool = Callable[[Caller], Awaitable[None]]
 TOOLS: dict[str, Tool] = {
     tool.__name__: tool
-    for tool in (echo, pid, hang, slow, die, garbage, flood, close, huge, twice, foreign, ask, family)
+    for tool in (echo, pid, hang, slow, withdrawn, talk, die, garbage, flood, close, huge, twice, foreign, ask, family)
 }
 answers: dict[str, asyncio.Future[Json]] = {}
+cancelled: list[Json] = []
 INFO = {"name": "rude", "version": "1"}
 
 
@@ -165,6 +184,8 @@ async def handle(method: str, caller: Caller) -> None:
         await caller.answer(
             {"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}, "serverInfo": INFO, "ttlMs": 0}
         )
+    elif method == "tools/call" and caller.params["name"] not in TOOLS:
+        await caller.send({"jsonrpc": "2.0", "id": caller.id, "error": {"code": -32602, "message": "No such tool"}})
     elif method == "tools/call":
         await TOOLS[caller.params["name"]](caller)
     elif method == "tools/list":
@@ -236,7 +257,10 @@ class HttpCaller(Caller):
         self._begun = False
 
     async def send(self, message: Json) -> None:
-        await self.raw(b"data: " + json.dumps(message).encode() + b"\n\n")
+        if self.arguments.get("plain") and not self._begun:
+            self._writer.write(json_reply(200, message))
+        else:
+            await self.raw(b"data: " + json.dumps(message).encode() + b"\n\n")
 
     async def raw(self, data: bytes) -> None:
         if not self._begun:
@@ -268,10 +292,17 @@ def session_line(identifier: str) -> bytes:
     return f"Mcp-Session-Id: {identifier}\r\n".encode() if identifier else b""
 
 
+def json_reply(status: int, body: Json) -> bytes:
+    data = json.dumps(body).encode()
+    head = f"HTTP/1.1 {status} x\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
+    return head.encode() + data
+
+
 class HttpServer:
     def __init__(self) -> None:
         self.sessions: set[str] = set()
         self.standing = 0
+        self._tasks: dict[object, asyncio.Task[None]] = {}
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -310,22 +341,30 @@ class HttpServer:
     async def _post(self, message: Json, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if "method" not in message or "id" not in message:
             answered(message)
+            if message.get("method") == "notifications/cancelled":
+                found = self._tasks.get(message["params"]["requestId"])
+                if found is not None:
+                    found.cancel()
             self._reply(writer, 202, {})
             return
         caller = HttpCaller(message, writer)
         if message["method"] == "initialize":
             caller.session = str(uuid.uuid4())
             self.sessions.add(caller.session)
-        await handle(message["method"], caller)
+        task = self._tasks[caller.id] = asyncio.create_task(handle(message["method"], caller))
+        await asyncio.wait([task])
+        self._tasks.pop(caller.id, None)
+        if task.cancelled():
+            writer.close()
+            return
+        task.result()
         if message.get("params", {}).get("name") == "hang":
             await reader.read()
             writer.close()
         caller.end()
 
     def _reply(self, writer: asyncio.StreamWriter, status: int, body: Json) -> None:
-        data = json.dumps(body).encode()
-        head = f"HTTP/1.1 {status} x\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
-        writer.write(head.encode() + data)
+        writer.write(json_reply(status, body))
 
 
 async def serve_http(port: int) -> None:

@@ -14,7 +14,7 @@ from tests.fakes.mcp_http import Exchange, LegacyServer, legacy_server
 from tests.interaction.test_auth import GUARDED, KEYS, TOOLS, StoredKeys, bearer, opened
 
 from portico.config.key import Key, key_hash
-from portico.gateway.transport import shortcut
+from portico.gateway.transport import lane
 
 pytestmark = pytest.mark.anyio
 ALL = f"        - {{name: all, hash: {key_hash(KEYS['all'])}}}\n"
@@ -182,7 +182,7 @@ async def test_plain_calls_of_a_principal_take_the_short_way_as_that_principal(
 async def test_a_credential_that_has_run_out_is_judged_anew_on_the_short_way_too(
     anyio_backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shortcut, "REJUDGED", 0.0)
+    monkeypatch.setattr(lane, "REJUDGED", 0.0)
     async with running(tmp_path, {"guarded.yaml": GUARDED}, ingress="http1") as gateway:
         params = {"name": "number"}
         headers = modern_headers("tools/call", params) | bearer(KEYS["all"])

@@ -16,8 +16,9 @@ from portico.gateway.routing.endpoint import Endpoint
 from portico.gateway.routing.table import Door, Route
 from portico.gateway.runtime.live import Live
 from portico.gateway.runtime.snapshot import Snapshot
+from portico.gateway.transport.lane import Lane
 from portico.gateway.transport.legacy_sse import LegacySse
-from portico.gateway.transport.shortcut import Lane, Shortcut
+from portico.gateway.transport.shortcut import Shortcut
 from portico.gateway.transport.streamable import StreamableHttp
 from portico.observe.calls import CallObserver
 from portico.wire import errors

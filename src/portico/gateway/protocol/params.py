@@ -88,12 +88,28 @@ class PlainCall(msgspec.Struct, forbid_unknown_fields=True):
     meta: Meta | Unset = msgspec.field(default=UNSET, name="_meta")
 
 
+class PlainRelayedCall(msgspec.Struct, forbid_unknown_fields=True):
+    """The same for a call that is relayed: what the arguments are, the upstream says."""
+
+    name: str
+    arguments: msgspec.Raw | Unset = UNSET
+    meta: Meta | Unset = msgspec.field(default=UNSET, name="_meta")
+
+
+_plain_relayed_decoder = msgspec.json.Decoder(PlainRelayedCall)
 _plain_decoder = msgspec.json.Decoder(PlainCall)
 
 
 def decode_plain_call(raw: bytes) -> PlainCall | None:
     try:
         return _plain_decoder.decode(raw)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None
+
+
+def decode_plain_relayed_call(raw: bytes) -> PlainRelayedCall | None:
+    try:
+        return _plain_relayed_decoder.decode(raw)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
 

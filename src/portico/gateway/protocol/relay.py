@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 
-from portico.gateway.protocol.call import Call
+from portico.gateway.protocol.call import Call, ReadClient
 from portico.gateway.protocol.dispatch import METHODS, Answer, Method, find_method, notice
 from portico.gateway.protocol.limited import judge_limited, limited
 from portico.gateway.protocol.params import UNSET
 from portico.gateway.session.session import Session
 from portico.net.errors import Busy, NetError
+from portico.upstream.mcp.direct import Rest
 from portico.upstream.mcp.upstream import Conversation, Era, Heard, Hello, McpSpec, McpUpstream, Outcome
 from portico.wire import errors, versions
 from portico.wire.errors import RpcError
@@ -104,10 +105,27 @@ class Relay:
                 call.method,
                 params,
                 identifier=identifier,
-                deadline=_deadline(call, spec),
-                hear=lambda heard: self._hear(call, heard),
+                deadline=deadline(call, spec),
+                hear=lambda heard: self.hear(call, heard),
                 headers=headers,
             )
+        except NetError as error:
+            raise unreachable(call, error) from error
+        finally:
+            if call.session is not None:
+                call.session.forget_questions(call.call_id)
+
+    def ready(self, spec: McpSpec, session: Session | None) -> Conversation | None:
+        """What `conversation` would give, where nothing has to be asked or opened first."""
+        if session is not None:
+            return session.upstreams.get(spec)
+        upstream = self._find(spec)
+        return upstream.ready if upstream is not None else None
+
+    async def follow(self, call: Call, rest: Rest) -> Answer:
+        """The answer to a call that is under way at the upstream."""
+        try:
+            return answered(call, await rest)
         except NetError as error:
             raise unreachable(call, error) from error
         finally:
@@ -174,7 +192,7 @@ class Relay:
             raise _unsupported(spec, list(reversed(versions.LEGACY)), versions.MODERN[0])
         raise _unsupported(spec, list(versions.MODERN), versions.LATEST_LEGACY)
 
-    def _hear(self, call: Call, heard: Heard) -> None:
+    def hear(self, call: Call, heard: Heard) -> None:
         """Something about one call, ahead of its answer."""
         if heard.answer is None:
             if call.notify is not None:
@@ -265,7 +283,7 @@ def _answer_question(session: Session, message: Message) -> None:
         answer(b'"error":' + bytes(message.error))
 
 
-def _deadline(call: Call, spec: McpSpec) -> float:
+def deadline(call: Call, spec: McpSpec) -> float:
     """What ends first: the time that the endpoint gives a call, or that the document gives this server."""
     if call.modern and call.method == "subscriptions/listen":
         return math.inf
@@ -274,9 +292,11 @@ def _deadline(call: Call, spec: McpSpec) -> float:
 
 def _headers(call: Call, spec: McpSpec) -> dict[str, str]:
     """Headers of the client's request that go on: what the document allows, and what mirrors a modern body."""
-    found = {name: call.read_client("headers", name) for name in spec.forward_headers}
-    if call.modern:
-        found |= call.read_mirrors()
+    return carried(spec, call.read_client, call.mirrors if call.modern else ())
+
+
+def carried(spec: McpSpec, read: ReadClient, mirrors: Iterable[str]) -> dict[str, str]:
+    found = {name: read("headers", name) for name in (*spec.forward_headers, *mirrors)}
     return {name: value for name, value in found.items() if value is not None}
 
 

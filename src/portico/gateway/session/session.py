@@ -61,6 +61,11 @@ class EventLog:
         else:
             self.unread = min(self.unread + 1, len(self._events))
 
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody reads it now."""
+        return self.sink is not None and not self.sink.closed
+
     def finish(self) -> None:
         """Nothing more will come: the open stream ends after what was sent."""
         self.finished = True
@@ -184,7 +189,7 @@ class Session:
     @property
     def busy(self) -> bool:
         """Whether somebody would miss this session now: a call is under way or a stream is open."""
-        return bool(self.calls) or any(log.sink is not None and not log.sink.closed for log in self.logs.values())
+        return bool(self.calls) or any(log.is_open for log in self.logs.values())
 
     def end(self) -> None:
         """Cancel what is under way and end every stream."""

@@ -60,7 +60,7 @@ class Handshake:
         except RpcError as error:
             return alone(shared.finish(call, failure(call, error)))
         if endpoint.relays and accepts_events(request):
-            return await self._relayed(call, method, session)
+            return await self.relayed(call, method, session)
         if call.wants_messages and accepts_events(request):
             return self._legacy_stream(call, method, session)
         return reply_of(shared, call, await self._cancellable(call, method, session, request), request)
@@ -126,7 +126,7 @@ class Handshake:
             notice(call)
         return _ACCEPTED
 
-    async def _relayed(self, call: Call, method: Method, session: Session) -> Reply:
+    async def relayed(self, call: Call, method: Method, session: Session) -> Reply:
         """As _legacy_stream, but JSON where the upstream says nothing before its answer."""
         identifier = call.identifier
         assert identifier is not None

@@ -19,6 +19,14 @@ _HEADERS = {
 }
 
 
+_REPEATED = (b"mcp-name", b"mcp-param-")
+
+
+def mirrors_of(request: Request) -> tuple[str, ...]:
+    """The headers of this request that repeat what its body says, and are passed on with it."""
+    return tuple(name.decode() for name in request.headers if name.startswith(_REPEATED))
+
+
 def check_mirrors(call: Call, request: Request, what: Literal["version", "method", "name", "uri"] | str) -> None:
     """RpcError with HEADER_MISMATCH when the header is missing, unreadable or says something else than the body."""
     key, title = _HEADERS[what]

@@ -1,93 +1,58 @@
 """The short way of the most frequent request: `tools/call` of a REST tool, with nothing unusual about it.
 
 One coroutine does what Entry, StreamableHttp, Stateless or Handshake, dispatch and call_tool do between them. It can,
-because a client says the same in the head of each of its requests, so that what follows from the head is found out once
-(`Lane`). It refuses nothing: whatever is not plain goes the general way from its beginning, before anything has
-happened. It saves 12 of 47 µs a call (docs/performance.md); an Entry that is given none behaves alike.
+because what follows from the head of a request is found out once (`Lane`). It refuses nothing: whatever is not plain
+goes the general way from its beginning, before anything has happened. It saves 12 of 47 µs a call
+(docs/performance.md); an Entry that is given none behaves alike. relay_shortcut.py does the same for relayed calls.
 """
 
 from __future__ import annotations
 
 import logging
-import math
-import time
 from asyncio import CancelledError
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
-from portico.auth.principal import Principal
 from portico.gateway.caller import Admitted
 from portico.gateway.exchange import JSON_ONLY, Reply, Request
 from portico.gateway.protocol.answer import encode_answer
 from portico.gateway.protocol.call import Call
 from portico.gateway.protocol.dispatch import broken, ended
-from portico.gateway.protocol.params import UNSET, PlainCall, decode_plain_call
+from portico.gateway.protocol.params import PlainCall, decode_plain_call
 from portico.gateway.protocol.tools import result_members
 from portico.gateway.routing.endpoint import Endpoint
-from portico.gateway.routing.table import Door, Route
+from portico.gateway.routing.table import Route
 from portico.gateway.runtime.snapshot import Snapshot
-from portico.gateway.session.session import Session
-from portico.gateway.transport.conversation import Conversations, alone, session_header, version_header
-from portico.gateway.transport.media import media_of
+from portico.gateway.transport.conversation import Conversations, alone
+from portico.gateway.transport.lane import General, Lane, lane_of, plain_session, reads_nothing
+from portico.gateway.transport.relay_shortcut import RelayShortcut
 from portico.net.errors import NetError
 from portico.template import RenderError
 from portico.upstream.http_api import HttpTool
 from portico.upstream.http_request import RenderedRequest
-from portico.wire import versions
 from portico.wire.errors import RpcError
-from portico.wire.headers import decode_value
 from portico.wire.jsonrpc import Id, plain_call
 
-General = Callable[[Request], Coroutine[Any, Any, Reply]]
 Plain = tuple[Call, HttpTool, RenderedRequest, dict[str, Any]]
 log = logging.getLogger("portico.call")
 _NOTHING: dict[str, Any] = {}
-REJUDGED = 60.0
-"""Seconds after which a credential in a head is judged anew, so that no lane outlives what its issuer says."""
-
-
-class Lane:
-    """What the head of a request settles, as long as `snapshot` is served. `endpoint` is None where it rules the short
-    way out. A modern head names the tool, a legacy one the session. The credential is a part of the head, so
-    that what one may use is never looked up for another."""
-
-    __slots__ = ("endpoint", "name", "principal", "session", "snapshot", "until", "version")
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self.snapshot = snapshot
-        self.endpoint: Endpoint | None = None
-        self.version = ""
-        self.name: str | None = None
-        self.session: str | None = None
-        self.principal: Principal | None = None
-        self.until = math.inf
-        """When, by the event loop's clock, the credential in the head has to be judged anew."""
 
 
 class Shortcut:
     def __init__(self, shared: Conversations) -> None:
         self._shared = shared
+        self._relay = RelayShortcut(shared)
 
     def lane(self, request: Request, snapshot: Snapshot, route: Route | None, admitted: Admitted | None) -> Lane:
-        """For a request that may ask: its Host is ours, it comes from no web page, and whose it is is known."""
-        lane = Lane(snapshot)
-        if route is None or admitted is None or route.door is not Door.MCP or request.method != "POST":
-            return lane
-        media, endpoint, version = media_of(request), admitted.endpoint, version_header(request)
-        lane.principal = admitted.principal
-        if admitted.principal is not None:
-            now = self._shared.clock()
-            lane.until = now + min(admitted.principal.until - time.time(), REJUDGED)
-        # Whether a call is traced depends on more than its head.
-        if media.refusal is None and media.json and endpoint.upstream is None and self._shared.tracer is None:
-            if version is not None and versions.header_is_modern(version):
-                _settle_modern(lane, endpoint, request, version.decode("latin-1"))
-            else:
-                _settle_legacy(lane, endpoint, request, version)
-        return lane
+        return lane_of(self._shared, request, snapshot, route, admitted)
 
-    async def call(self, request: Request, lane: Lane, endpoint: Endpoint, general: General) -> Reply:
-        """The reply; by the general way where the request is not plain after all."""
+    def call(self, request: Request, lane: Lane, endpoint: Endpoint, general: General) -> Coroutine[Any, Any, Reply]:
+        """The reply, to be awaited; by the general way where the request is not plain after all."""
+        if endpoint.upstream is not None:
+            return self._relay.call(request, lane, endpoint, general)
+        return self._call(request, lane, endpoint, general)
+
+    async def _call(self, request: Request, lane: Lane, endpoint: Endpoint, general: General) -> Reply:
         admitted = self._admit(request, lane, endpoint)
         if admitted is None:
             return await general(request)
@@ -121,7 +86,7 @@ class Shortcut:
             return None
         shared, (identifier, params), version, session = self._shared, plain, lane.version, None
         if lane.session is not None:
-            session = _plain_session(shared, endpoint, lane, identifier)
+            session = plain_session(shared, endpoint, lane, identifier)
             if session is None:
                 return None
             version = session.version
@@ -137,7 +102,7 @@ class Shortcut:
         started, modern = shared.clock(), session is None
         if started >= lane.until:
             return None
-        call = Call(endpoint, "", started, modern, version, lane.principal, request.address, _reads_nothing, session)
+        call = Call(endpoint, "", started, modern, version, lane.principal, request.address, reads_nothing, session)
         try:
             rendered = target.render(scope)
             shared.admission.enter(call)
@@ -158,38 +123,4 @@ def _plain(body: bytes, lane: Lane) -> tuple[Id, PlainCall] | None:
     params = decode_plain_call(raw[1]) if raw is not None else None
     if raw is None or params is None:
         return None
-    meta = params.meta
-    if meta is not UNSET and (meta.progress_token is not UNSET or meta.log_level is not UNSET):
-        return None
-    if lane.session is None and (
-        meta is UNSET or meta.version != lane.version or meta.capabilities is UNSET or params.name != lane.name
-    ):
-        return None
-    return raw[0], params
-
-
-def _settle_modern(lane: Lane, endpoint: Endpoint, request: Request, version: str) -> None:
-    headers = request.headers
-    name = decode_value(headers.get(b"mcp-name", b""))
-    if name and version in endpoint.offered and headers.get(b"mcp-method") == b"tools/call":
-        lane.endpoint, lane.version, lane.name = endpoint, version, name
-
-
-def _settle_legacy(lane: Lane, endpoint: Endpoint, request: Request, version: bytes | None) -> None:
-    session = session_header(request)
-    # As handshake._require_offered has it.
-    if session and (version is None or version.decode("latin-1") >= endpoint.oldest):
-        lane.endpoint, lane.session = endpoint, session
-
-
-def _plain_session(shared: Conversations, endpoint: Endpoint, lane: Lane, identifier: int | str) -> Session | None:
-    """The session, if it is this worker's, wants to be told nothing and can take one more call of that id."""
-    session = shared.sessions.find(lane.session or "", endpoint.prefix, lane.principal)
-    if session is None or session.via_sse or session.level is not None:
-        return None
-    calls = session.calls
-    return None if identifier in calls or len(calls) >= session.MOST_CALLS else session
-
-
-def _reads_nothing(kind: str, name: str) -> str | None:
-    return None
+    return (raw[0], params) if lane.agrees(params.name, params.meta) else None

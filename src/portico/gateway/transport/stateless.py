@@ -13,14 +13,13 @@ from portico.gateway.routing.endpoint import Endpoint
 from portico.gateway.transport.conversation import Conversations, alone, overloaded, reply_of
 from portico.gateway.transport.event_stream import EventStream, TooManyStreams
 from portico.gateway.transport.media import accepts_events
-from portico.gateway.transport.mirrors import check_mirrors
+from portico.gateway.transport.mirrors import check_mirrors, mirrors_of
 from portico.gateway.transport.relayed import Relayed
 from portico.wire import errors
 from portico.wire.errors import RpcError
 from portico.wire.jsonrpc import Message
 
 _ACCEPTED = Reply(202)
-_MIRRORS = (b"mcp-name", b"mcp-param-")
 
 
 class Stateless:
@@ -43,7 +42,7 @@ class Stateless:
         except RpcError as error:
             return alone(shared.finish(call, failure(call, error)))
         if endpoint.relays and accepts_events(request):
-            return await self._relayed(call, method, request)
+            return await self.relayed(call, method, request)
         if streamed:
             return self._stream(call, method)
         cancel = request.cancel
@@ -60,8 +59,8 @@ class Stateless:
         shared.finish(call, answer)
         return reply_of(shared, call, answer, request)
 
-    async def _relayed(self, call: Call, method: Method, request: Request) -> Reply:
-        call.mirrors = tuple(name.decode() for name in request.headers if name.startswith(_MIRRORS))
+    async def relayed(self, call: Call, method: Method, request: Request) -> Reply:
+        call.mirrors = mirrors_of(request)
 
         def opened(stream: EventStream) -> tuple[EventStream, Callable[[], None]]:
             stream.when_gone(relayed.cancel)

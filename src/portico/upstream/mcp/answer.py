@@ -11,6 +11,7 @@ from portico.upstream.mcp import envelope as envelope
 from portico.upstream.mcp.target import Target
 from portico.upstream.mcp.upstream import Outcome
 from portico.wire.jsonrpc import UNSET, Id, Message
+from portico.wire.sse_reader import Event
 
 LONGEST = 8 * 1024 * 1024
 _SHOWN = 200
@@ -61,6 +62,17 @@ def whole_outcome(target: Target, response: Response | StreamingResponse, body: 
     if error is not None and (error.id == number or response.status in (400, 404)):
         return envelope.outcome(error)
     raise refused(target, response, body)
+
+
+def sole_outcome(events: list[Event], number: Id) -> Outcome | None:
+    """The end of a request, where that is all that these events tell."""
+    try:
+        messages = envelope.read(events[0].data) if len(events) == 1 else []
+    except ValueError:
+        return None
+    if len(messages) != 1 or messages[0].method is not UNSET or messages[0].id != number:
+        return None
+    return envelope.outcome(messages[0])
 
 
 def error_in(body: bytes) -> Message | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
-from portico.upstream.mcp.upstream import Hear, Outcome
+from portico.net.waiting import Waiting
+from portico.upstream.mcp.upstream import Hear, Heard
 from portico.wire.jsonrpc import Id
 
 PARKED = 600.0
@@ -15,13 +15,15 @@ class Asked:
     """`number` is the id that the upstream knows, `identifier` and `token` are the client's.
 
     The time in which a person is asked for input does not count towards the deadline, up to PARKED seconds at a time.
-    `moved` is told where the deadline moves to. `end` is for channels, where answers come in by themselves.
+    `moved` is told where the deadline moves to. `end` is for channels, where answers come in by themselves; it is done
+    with None where something is said before the answer to a request that nobody hears for: see `overhear`.
     """
 
     __slots__ = (
         "_asking",
         "_left",
         "deadline",
+        "early",
         "end",
         "hear",
         "identifier",
@@ -40,10 +42,27 @@ class Asked:
         self.token: bytes | None = None
         self.wants_logs = True
         self.listens = False
-        self.end: asyncio.Future[Outcome] | None = None
+        self.end: Waiting | None = None
+        self.early: list[Heard] = []
         self.moved: Callable[[float], None] | None = None
         self._asking = 0
         self._left = 0.0
+
+    def overhear(self, heard: Heard) -> None:
+        """To be used as `hear` until somebody can be told: whoever waits for `end` goes on at the first message."""
+        end = self.end
+        if end is None or end.done():
+            return
+        if not self.early:
+            self.end = Waiting(loop=end.get_loop())
+            end.set_result(None)
+        self.early.append(heard)
+
+    def tell(self, hear: Hear) -> None:
+        """From now on somebody hears, also of what was said so far."""
+        self.hear = hear
+        for heard in self.early:
+            hear(heard)
 
     def pause(self, now: float) -> None:
         """A person is asked."""

@@ -42,6 +42,10 @@ class ChannelUpstream:
             await self._modern.open()
         return self._modern
 
+    @property
+    def ready(self) -> Conversation | None:
+        return self._modern if self._modern.greeting and self._eras.knows("modern") else None
+
     async def warm(self) -> None:
         if self.spec.protocol == "legacy":
             # Its handshake waits for the first client, whose capabilities it is to hear.

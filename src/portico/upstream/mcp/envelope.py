@@ -28,6 +28,11 @@ def request(identifier: Id, method: str, params: bytes | None) -> bytes:
     return b'{"jsonrpc":"2.0","id":%b,"method":%b,"params":%b}' % (_encode(identifier), name, params)
 
 
+def call(identifier: Id, params: bytes) -> bytes:
+    """A request to call a tool."""
+    return b'{"jsonrpc":"2.0","id":%b,"method":"tools/call","params":%b}' % (_encode(identifier), params)
+
+
 def notification(method: str, params: bytes | None) -> bytes:
     if params is None:
         return b'{"jsonrpc":"2.0","method":%b}' % _encode(method)

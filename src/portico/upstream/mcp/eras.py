@@ -32,6 +32,10 @@ class Eras:
             known = self._known[era] = await self._probing[era].join(lambda: self._probe(era, hello))
         return known
 
+    def knows(self, era: Era) -> bool:
+        """Whether the upstream is known to speak it, without asking."""
+        return self._known.get(era, False) if self._pinned == "auto" else era == self._pinned
+
     async def all(self) -> frozenset[Era]:
         return frozenset([era for era in BOTH if await self.speak(era)])
 

@@ -50,6 +50,10 @@ class HttpUpstream:
             await self._modern.open(self.spec.timeout)
         return self._modern
 
+    @property
+    def ready(self) -> Conversation | None:
+        return self._modern if self._modern.greeting and self._eras.knows("modern") else None
+
     async def warm(self) -> None:
         if await self.speaks("modern"):
             await self.modern()

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from portico.net.errors import Malformed, NetError, Rejected, TimedOut, Unreachable
 from portico.net.response import Response
 from portico.net.streaming import StreamingResponse
-from portico.upstream.mcp.answer import body_of, is_events, refused
+from portico.upstream.mcp.answer import body_of, is_events, refused, sole_outcome
 from portico.upstream.mcp.asked import Asked
 from portico.upstream.mcp.http_place import Place
 from portico.upstream.mcp.upstream import Outcome
-from portico.wire.sse_reader import EventReader
+from portico.wire.sse_reader import Event, EventReader
 
 RETRY = 1.0
 SHORTEST_RETRY = 0.05
@@ -34,6 +34,19 @@ class AnswerStream:
         self._take = take
         self._lines = lines
         self._reader = EventReader()
+        self._unheard: list[Event] | None = None
+
+    async def first(self, response: Response | StreamingResponse) -> Outcome | None:
+        """The end of the request, where the server says nothing else before it. Where it does, `follow` is told."""
+        try:
+            self._unheard = await self._next(response)
+        except (Malformed, Unreachable):
+            # It breaks again where it is followed, which says what becomes of it.
+            return None
+        outcome = sole_outcome(self._unheard, self._asked.number or self._asked.identifier)
+        if outcome is not None:
+            self._place.let_go(response)
+        return outcome
 
     async def follow(self, response: Response | StreamingResponse) -> Outcome:
         while True:
@@ -51,8 +64,13 @@ class AnswerStream:
             response = await self._resumed(self._lines)
 
     async def _read(self, response: Response | StreamingResponse) -> Outcome | None:
+        unheard, self._unheard = self._unheard, None
+        for event in unheard or ():
+            outcome = self._take(event.data)
+            if outcome is not None:
+                return outcome
         if isinstance(response, Response):
-            return self._events(response.body)
+            return self._events(response.body) if unheard is None else None
         self._asked.moved = response.wait_until
         try:
             async for piece in response:
@@ -66,12 +84,28 @@ class AnswerStream:
             self._asked.moved = None
         return None
 
-    def _events(self, piece: bytes) -> Outcome | None:
+    async def _next(self, response: Response | StreamingResponse) -> list[Event]:
+        """What the server says first, or nothing where it says no more."""
+        if isinstance(response, Response):
+            return self._feed(response.body)
         try:
-            events = self._reader.feed(piece)
+            async for piece in response:
+                events = self._feed(piece)
+                if events:
+                    return events
+        except BaseException:
+            response.drop()
+            raise
+        return []
+
+    def _feed(self, piece: bytes) -> list[Event]:
+        try:
+            return self._reader.feed(piece)
         except ValueError as error:
             raise Rejected(f"{self._place.target.name} sent {error}", sent=True) from None
-        for event in events:
+
+    def _events(self, piece: bytes) -> Outcome | None:
+        for event in self._feed(piece):
             outcome = self._take(event.data)
             if outcome is not None:
                 return outcome

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -11,10 +12,11 @@ from portico.net.http_client import HttpClient
 from portico.net.response import Response
 from portico.net.streaming import StreamingResponse
 from portico.upstream.mcp import envelope as envelope
+from portico.upstream.mcp.direct import Rest
 from portico.upstream.mcp.health import Life
 from portico.upstream.mcp.log import BoundedLog
 from portico.upstream.mcp.target import Target
-from portico.upstream.mcp.upstream import McpSpec
+from portico.upstream.mcp.upstream import McpSpec, Outcome
 from portico.upstream.mcp.work import Work
 from portico.wire.jsonrpc import Message
 
@@ -77,7 +79,7 @@ class Place:
         data = self.target.post(lines, body)
         # Until its deadline a request may take its time to begin: an upstream without streams answers when it is done.
         response = await self.client.open(
-            self.target.origin, data, deadline=deadline, first_byte=float("inf"), idempotent=safe
+            self.target.origin, data, deadline=deadline, first_byte=math.inf, idempotent=safe
         )
         if self.life.health.state != "serving":
             self.answered()
@@ -96,6 +98,18 @@ class Place:
         if isinstance(response, StreamingResponse) and not response.has_arrived:
             response.wait_until(float("inf"))
             self._loop.call_later(LINGER, response.drop)
+
+    def going_on(self, work: Coroutine[Any, Any, Outcome], response: Response | StreamingResponse) -> Rest:
+        """The rest of a request that is under way, which `work` finds in its response. It leaves when it has ended."""
+        rest = self._loop.create_task(work)
+
+        def ended(_: object) -> None:
+            self.work.leave()
+            if rest.cancelled() and isinstance(response, StreamingResponse):
+                response.drop()
+
+        rest.add_done_callback(ended)
+        return rest
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something small to its end; errors of the network are noted and end there."""

@@ -16,6 +16,7 @@ from portico.upstream.mcp import envelope as envelope
 from portico.upstream.mcp import handshake as handshake
 from portico.upstream.mcp.answer import body_of, is_events, is_lost_session, refused, whole_outcome
 from portico.upstream.mcp.asked import Asked
+from portico.upstream.mcp.direct import Rest
 from portico.upstream.mcp.flight import Flight
 from portico.upstream.mcp.hearing import Hearing
 from portico.upstream.mcp.http_events import AnswerStream
@@ -95,25 +96,88 @@ class HttpSession:
         body = envelope.request(asked.number, method, params)
         try:
             extra = self._place.target.lines(headers, legacy=True) if headers else b""
-            for last in (False, True):
-                lines = self._lines
-                try:
-                    return await self._ask(asked, lines, extra, body, method in _SAFE)
-                except _Lost:
-                    if last:
-                        raise Malformed(f"{self._place.target.name} forgets its sessions at once", sent=True) from None
-                    await self._renew(lines)
-        except (asyncio.CancelledError, TimedOut) as error:
+            lines, safe = self._lines, method in _SAFE
+            try:
+                return await self._ask(asked, lines, extra, body, safe)
+            except _Lost:
+                return await self._again(asked, lines, extra, body, safe)
+        except asyncio.CancelledError:
             self._cancel(asked.number)
-            if isinstance(error, TimedOut):
-                raise self._place.failed(error) from error
             raise
         except NetError as error:
-            raise self._place.failed(error) from error
+            raise self._broken(asked, error) from error
         finally:
             self._place.work.leave()
             del self._asked[asked.number]
-        raise AssertionError("the second attempt returns or raises")
+
+    def prepared(self, headers: Mapping[str, str]) -> bytes:
+        return self._place.target.lines(headers, legacy=True)
+
+    async def begin(
+        self, prepared: bytes, params: bytes, *, identifier: Id, deadline: float, hear: Hear
+    ) -> Outcome | Rest:
+        place, lines, rest = self._place, self._lines, None
+        place.begin()
+        # What the standing stream tells meanwhile is for the client's standing stream.
+        asked = self._begin(deadline, identifier, None)
+        body = envelope.call(asked.number, params)
+        try:
+            response = await place.post(lines + prepared, body, deadline, False)
+            if type(response) is Response and response.status == 200 and not is_events(response):
+                return whole_outcome(place.target, response, response.body, asked.number)
+            stream = self._stream(asked, lines) if response.status == 200 and is_events(response) else None
+            outcome = await stream.first(response) if stream is not None else None
+            if outcome is not None:
+                return outcome
+            asked.hear = hear
+            rest = place.going_on(self._rest(asked, prepared, body, response, lines, stream), response)
+            rest.add_done_callback(lambda _: self._asked.pop(asked.number, None))
+            return rest
+        except asyncio.CancelledError:
+            self._cancel(asked.number)
+            raise
+        except NetError as error:
+            raise self._broken(asked, error) from error
+        finally:
+            if rest is None:
+                place.work.leave()
+                del self._asked[asked.number]
+
+    async def _rest(
+        self,
+        asked: Asked,
+        extra: bytes,
+        body: bytes,
+        response: Response | StreamingResponse,
+        lines: bytes,
+        stream: AnswerStream | None,
+    ) -> Outcome:
+        try:
+            if stream is not None:
+                return await stream.follow(response)
+            try:
+                return await self._outcome(response, asked, lines)
+            except _Lost:
+                return await self._again(asked, lines, extra, body, False)
+        except asyncio.CancelledError:
+            self._cancel(asked.number)
+            raise
+        except NetError as error:
+            raise self._broken(asked, error) from error
+
+    async def _again(self, asked: Asked, lines: bytes, extra: bytes, body: bytes, safe: bool) -> Outcome:
+        """In a new session, for that which `lines` name is lost."""
+        await self._renew(lines)
+        try:
+            return await self._ask(asked, self._lines, extra, body, safe)
+        except _Lost:
+            raise Malformed(f"{self._place.target.name} forgets its sessions at once", sent=True) from None
+
+    def _broken(self, asked: Asked, error: NetError) -> NetError:
+        """The error as callers see it. A server that is late is told that nobody waits for it any more."""
+        if isinstance(error, TimedOut):
+            self._cancel(asked.number)
+        return self._place.failed(error)
 
     async def notify(self, method: str, params: bytes | None) -> None:
         if method == "notifications/cancelled":
@@ -168,13 +232,15 @@ class HttpSession:
 
     async def _outcome(self, response: Response | StreamingResponse, asked: Asked, lines: bytes) -> Outcome:
         if response.status == 200 and is_events(response):
-            stream = AnswerStream(self._place, asked, lambda data: self._take(data, asked), lines or None)
-            return await stream.follow(response)
+            return await self._stream(asked, lines).follow(response)
         target = self._place.target
         body = response.body if type(response) is Response else await body_of(target, response)
         if self._session is not None and lines and is_lost_session(response.status, body):
             raise _Lost
         return whole_outcome(target, response, body, asked.number)
+
+    def _stream(self, asked: Asked, lines: bytes) -> AnswerStream:
+        return AnswerStream(self._place, asked, lambda data: self._take(data, asked), lines or None)
 
     def _take(self, data: bytes, asked: Asked) -> Outcome | None:
         """One event of the stream that answers a request."""

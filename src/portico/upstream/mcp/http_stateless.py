@@ -18,6 +18,7 @@ from portico.upstream.mcp import envelope as envelope
 from portico.upstream.mcp import handshake as handshake
 from portico.upstream.mcp.answer import Refusal, body_of, is_events, refused, whole_outcome
 from portico.upstream.mcp.asked import Asked
+from portico.upstream.mcp.direct import Rest
 from portico.upstream.mcp.hearing import Hearing
 from portico.upstream.mcp.http_events import AnswerStream
 from portico.upstream.mcp.http_place import NOTICE, Place
@@ -88,6 +89,37 @@ class Stateless:
         finally:
             place.work.leave()
 
+    def prepared(self, headers: Mapping[str, str]) -> bytes:
+        return self._place.target.lines(_completed(headers, "tools/call", None))
+
+    async def begin(
+        self, prepared: bytes, params: bytes, *, identifier: Id, deadline: float, hear: Hear
+    ) -> Outcome | Rest:
+        place, rest = self._place, None
+        place.begin()
+        try:
+            response = await place.post(prepared, envelope.call(identifier, params), deadline, False)
+            if type(response) is Response and not is_events(response):
+                return whole_outcome(place.target, response, response.body, identifier)
+            asked = Asked(0, identifier, deadline, hear)
+            stream = self._stream(asked) if response.status == 200 and is_events(response) else None
+            outcome = await stream.first(response) if stream is not None else None
+            if outcome is not None:
+                return outcome
+            rest = place.going_on(self._rest(response, asked, stream), response)
+            return rest
+        except NetError as error:
+            raise place.failed(error) from error
+        finally:
+            if rest is None:
+                place.work.leave()
+
+    async def _rest(self, response: Response | StreamingResponse, asked: Asked, stream: AnswerStream | None) -> Outcome:
+        try:
+            return await (stream.follow(response) if stream is not None else self._outcome(response, asked))
+        except NetError as error:
+            raise self._place.failed(error) from error
+
     async def notify(self, method: str, params: bytes | None) -> None:
         place = self._place
         lines = place.target.lines(_completed({}, method, params))
@@ -129,9 +161,12 @@ class Stateless:
 
     async def _outcome(self, response: Response | StreamingResponse, asked: Asked) -> Outcome:
         if response.status == 200 and is_events(response):
-            return await AnswerStream(self._place, asked, lambda data: self._take(data, asked), None).follow(response)
+            return await self._stream(asked).follow(response)
         target = self._place.target
         return whole_outcome(target, response, await body_of(target, response), asked.identifier)
+
+    def _stream(self, asked: Asked) -> AnswerStream:
+        return AnswerStream(self._place, asked, lambda data: self._take(data, asked), None)
 
     def _take(self, data: bytes, asked: Asked) -> Outcome | None:
         found: Outcome | None = None

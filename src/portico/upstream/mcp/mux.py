@@ -13,8 +13,10 @@ from typing import Protocol
 import msgspec
 
 from portico.net.errors import Busy, NetError, TimedOut
+from portico.net.waiting import Waiting
 from portico.upstream.mcp import envelope as envelope
 from portico.upstream.mcp.asked import Asked
+from portico.upstream.mcp.direct import Rest
 from portico.upstream.mcp.hearing import Hearing
 from portico.upstream.mcp.log import BoundedLog
 from portico.upstream.mcp.upstream import Era, Hear, Outcome
@@ -68,6 +70,20 @@ class Mux:
             asked.wants_logs = params is not None and envelope.mentions(params, b"logLevel")
         return await self.ask(asked, envelope.request(asked.number, method, params), headers=headers)
 
+    async def call(
+        self, params: bytes, *, identifier: Id, deadline: float, hear: Hear, headers: Mapping[str, str]
+    ) -> Outcome | Rest:
+        """See `Direct.begin`."""
+        asked = self.begin(identifier, deadline, None)
+        asked.hear = asked.overhear
+        asked.wants_logs = self._era == "legacy"
+        first = await self._first(asked, envelope.call(asked.number, params), headers)
+        if first is not None:
+            return first
+        rest = self._loop.create_task(self._rest(asked, hear))
+        rest.add_done_callback(lambda _: self._rested(asked, rest))
+        return rest
+
     def begin(self, identifier: Id, deadline: float, hear: Hear | None) -> Asked:
         """Room for one request; `ask` must follow."""
         if self._ended is not None:
@@ -76,26 +92,50 @@ class Mux:
             raise Busy(f"{MOST} requests to {self._name} are under way, and no more are sent at once")
         self._number += 1
         asked = Asked(self._number, identifier, deadline, hear)
-        asked.end = self._loop.create_future()
+        asked.end = Waiting(loop=self._loop)
         self._asked[asked.number] = asked
         return asked
 
     async def ask(
         self, asked: Asked, message: bytes, *, may_cancel: bool = True, headers: Mapping[str, str] = {}
     ) -> Outcome:
+        outcome = await self._first(asked, message, headers, may_cancel=may_cancel)
+        assert outcome is not None
+        return outcome
+
+    async def _first(
+        self, asked: Asked, message: bytes, headers: Mapping[str, str], *, may_cancel: bool = True
+    ) -> Outcome | None:
+        """The answer, or None where something was said before."""
         assert asked.end is not None
         try:
             self._send(message, asked.number, headers)
             if self._sweeping is None:
                 self._sweeping = self._loop.call_later(_SWEEP, self._sweep)
-            return await asked.end
-        except (asyncio.CancelledError, TimedOut):
-            if may_cancel and asked.number in self._asked:
+            first = await asked.end
+        except BaseException as error:
+            if may_cancel and isinstance(error, asyncio.CancelledError | TimedOut):
                 self._cancel(asked.number)
+            self._over(asked)
             raise
-        finally:
-            self._asked.pop(asked.number, None)
-            self.used = self._loop.time()
+        if first is not None:
+            self._over(asked)
+        return first
+
+    async def _rest(self, asked: Asked, hear: Hear) -> Outcome:
+        asked.tell(hear)
+        assert asked.end is not None
+        return await asked.end
+
+    def _rested(self, asked: Asked, rest: Rest) -> None:
+        """Also where it was cancelled before its first step."""
+        self._over(asked)
+        if rest.cancelled() or isinstance(rest.exception(), TimedOut):
+            self._cancel(asked.number)
+
+    def _over(self, asked: Asked) -> None:
+        self._asked.pop(asked.number, None)
+        self.used = self._loop.time()
 
     def take(self, data: bytes) -> None:
         """What the upstream wrote: one message, or a batch."""
@@ -135,7 +175,7 @@ class Mux:
         outcome = envelope.outcome(message)
         if asked.listens and not outcome.is_error:
             outcome = _ended_subscription(outcome, asked.identifier)
-        asked.end.set_result(outcome)
+        asked.end.answer(outcome)
 
     def _said(self, message: Message) -> None:
         params = envelope.params_of(message)

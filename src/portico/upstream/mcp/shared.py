@@ -9,6 +9,7 @@ from portico.net.errors import NetError, TimedOut, Unreachable
 from portico.upstream.mcp import envelope as envelope
 from portico.upstream.mcp import handshake as handshake
 from portico.upstream.mcp.channel import Channel
+from portico.upstream.mcp.direct import Rest
 from portico.upstream.mcp.flight import Flight
 from portico.upstream.mcp.handshake import OWN_HELLO, WrongEra
 from portico.upstream.mcp.hearing import Hearing
@@ -68,6 +69,28 @@ class SharedConversation:
         finally:
             if waited_for:
                 self._home.work.leave()
+
+    def prepared(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        return headers
+
+    async def begin(
+        self, prepared: Mapping[str, str], params: bytes, *, identifier: Id, deadline: float, hear: Hear
+    ) -> Outcome | Rest:
+        home, rest = self._home, None
+        if home.closed:
+            home.check_patience()
+        home.work.enter()
+        try:
+            mux = self._mux or await self._ready(deadline)
+            first = await mux.call(params, identifier=identifier, deadline=deadline, hear=hear, headers=prepared)
+            if isinstance(first, Outcome):
+                return first
+            rest = first
+            rest.add_done_callback(lambda _: home.work.leave())
+            return rest
+        finally:
+            if rest is None:
+                home.work.leave()
 
     async def notify(self, method: str, params: bytes | None) -> None:
         if self._channel is not None and method != "notifications/cancelled":

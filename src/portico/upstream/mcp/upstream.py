@@ -152,6 +152,11 @@ class McpUpstream(Protocol):
 
     async def modern(self) -> Conversation: ...
 
+    @property
+    def ready(self) -> Conversation | None:
+        """What `modern` would give, where the upstream is known to speak that era and nothing has to be asked first."""
+        ...
+
     async def warm(self) -> None:
         """Start it, though nobody asks for anything yet. Raises NetError where that fails."""
         ...

@@ -1,0 +1,146 @@
+"""The short way of a `tools/call` that is relayed to an MCP server, and answered before the server says anything else.
+
+It needs no task: the answer of the server becomes the reply at once. Where something else comes first, the call goes
+on in a task, as on the general way, and its reply is a stream. Like the short way of REST tools it refuses nothing:
+whatever is not plain goes the general way from its beginning, before anything has happened.
+"""
+
+from __future__ import annotations
+
+import logging
+from asyncio import CancelledError, Task
+from typing import Any
+
+from portico.gateway.exchange import JSON_ONLY, Reply, Request
+from portico.gateway.protocol.call import Call
+from portico.gateway.protocol.dispatch import Answer, Method, broken, ended
+from portico.gateway.protocol.params import decode_plain_relayed_call
+from portico.gateway.protocol.relay import answered, deadline, unreachable
+from portico.gateway.routing.endpoint import Endpoint
+from portico.gateway.session.session import Session
+from portico.gateway.transport.conversation import Conversations, alone
+from portico.gateway.transport.handshake import Handshake
+from portico.gateway.transport.lane import General, Lane, plain_session, reads_nothing
+from portico.gateway.transport.stateless import Stateless
+from portico.net.errors import NetError
+from portico.upstream.mcp.direct import Direct, Rest
+from portico.upstream.mcp.envelope import mentions
+from portico.upstream.mcp.upstream import Outcome
+from portico.wire.errors import RpcError
+from portico.wire.jsonrpc import Id, plain_call
+
+Plain = tuple[Call, Direct, bytes]
+log = logging.getLogger("portico.call")
+
+
+class RelayShortcut:
+    def __init__(self, shared: Conversations) -> None:
+        self._shared = shared
+        self._stateless = Stateless(shared)
+        self._handshake = Handshake(shared)
+
+    async def call(self, request: Request, lane: Lane, endpoint: Endpoint, general: General) -> Reply:
+        """The reply; by the general way where the request is not plain after all."""
+        admitted = self._admit(request, lane, endpoint)
+        if admitted is None:
+            return await general(request)
+        call, conversation, params = admitted
+        shared, relay, spec, identifier = self._shared, self._shared.relay, endpoint.upstream, call.identifier
+        assert spec is not None
+        assert identifier is not None
+        first: Outcome | Rest | None = None
+        try:
+            first = outcome = await conversation.begin(
+                lane.prepared,
+                params,
+                identifier=identifier,
+                deadline=deadline(call, spec),
+                hear=lambda heard: relay.hear(call, heard),
+            )
+        except NetError as error:
+            return alone(shared.finish(call, ended(call, unreachable(call, error))))
+        except (RpcError, CancelledError) as error:
+            return alone(shared.finish(call, ended(call, error)))
+        except Exception:
+            log.exception("call %s: %s failed", call.call_id, call.method)
+            return alone(shared.finish(call, broken(call)))
+        finally:
+            if not isinstance(first, Task):
+                self._leave(call)
+        if isinstance(outcome, Task):
+            return await self._follow(request, call, outcome)
+        answer = answered(call, outcome)
+        shared.observer.finished(call, answer.outcome, answer.status, shared.clock())
+        return Reply(answer.status, answer.body, JSON_ONLY)
+
+    def _leave(self, call: Call) -> None:
+        session = call.session
+        self._shared.admission.leave(call)
+        if session is not None and call.identifier is not None:
+            session.calls.pop(call.identifier, None)
+
+    async def _follow(self, request: Request, call: Call, rest: Rest) -> Reply:
+        """The server says something before its answer, or takes its time to write it: a stream may be needed."""
+
+        async def follow(call: Call) -> Answer:
+            return await self._shared.relay.follow(call, rest)
+
+        if call.session is None:
+            return await self._stateless.relayed(call, Method(follow), request)
+        return await self._handshake.relayed(call, Method(follow), call.session)
+
+    def _admit(self, request: Request, lane: Lane, endpoint: Endpoint) -> Plain | None:
+        """A call that is counted and can be cancelled; None where it is not plain."""
+        plain = _plain(request.body, lane)
+        if plain is None:
+            return None
+        shared, identifier, session, version = self._shared, plain[0], None, lane.version
+        if lane.session is not None:
+            session = plain_session(shared, endpoint, lane, identifier)
+            if session is None or not _can_be_asked_apart(session):
+                return None
+            version = session.version
+        conversation = self._conversation(lane, endpoint, session)
+        started = shared.clock()
+        if conversation is None or started >= lane.until:
+            return None
+        modern = session is None
+        call = Call(endpoint, "", started, modern, version, lane.principal, request.address, reads_nothing, session)
+        try:
+            shared.admission.enter(call)
+        except RpcError:
+            return None
+        call.call_id, call.identifier = shared.next_id(), identifier
+        call.method, call.stop = "tools/call", request.cancel
+        if session is not None:
+            session.calls[identifier] = call.cancel
+        else:
+            request.on_disconnect = call.cancel
+        return call, conversation, plain[1]
+
+    def _conversation(self, lane: Lane, endpoint: Endpoint, session: Session | None) -> Direct | None:
+        """With the upstream, where it is ready; what the head of the request gives it is made once."""
+        spec = endpoint.upstream
+        found: Any = self._shared.relay.ready(spec, session) if spec is not None else None
+        if found is None or found is lane.conversation:
+            return found
+        if not isinstance(found, Direct):
+            return None
+        lane.conversation, lane.prepared = found, found.prepared(lane.headers)
+        return found
+
+
+def _plain(body: bytes, lane: Lane) -> tuple[Id, bytes] | None:
+    """Id and params of a call that wants nothing but its answer, and says what its head says."""
+    plain = plain_call(body)
+    # A token that stands there twice, or with an escape, might be read elsewhere than here.
+    if plain is None or mentions(plain[1], b"progressToken"):
+        return None
+    params = decode_plain_relayed_call(plain[1])
+    return plain if params is not None and lane.agrees(params.name, params.meta) else None
+
+
+def _can_be_asked_apart(session: Session) -> bool:
+    """Whether the client has a stream for what the upstream asks outside of a call, or cannot be asked at all. Over
+    HTTP that would else become a part of the reply, which the short way cannot begin before its answer."""
+    return not session.capabilities or session.standing.is_open
