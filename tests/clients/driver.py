@@ -57,16 +57,19 @@ def run_driver(
     mode: str = "legacy",
     transport: str = "http",
     headers: Mapping[str, str] | None = None,
+    answers: Mapping[str, Any] | None = None,
     timeout: float = 45,
 ) -> list[dict[str, Any]]:
     """Perform `operations` in order with a client of this kind, and return one answer for each.
 
-    An answer is `{"op", "result"}`, or `{"op", "error"}` where the server (or the client by itself) refused.
+    An answer is `{"op", "result"}`, or `{"op", "error"}` where the server (or the client by itself) refused. With
+    `answers` the client can be asked (see driving.py).
     """
     if not MODULES.is_dir():
         raise DriverFailed(f"{MODULES} is missing; make setup installs the clients")
     program, script = KINDS[kind]
     sent = [part for name, value in (headers or {}).items() for part in ("--header", f"{name}: {value}")]
+    sent += ["--answers", json.dumps(answers)] if answers is not None else []
     command = [program, str(CLIENTS / script), url, "--mode", mode, "--transport", transport, *sent]
     with tempfile.TemporaryDirectory(prefix="portico-client-") as home:
         status, out, err = _run(command, json.dumps(list(operations)), home, timeout)

@@ -9,12 +9,37 @@ export function givenArguments(modes) {
     options: {
       mode: { type: "string", default: "legacy" },
       transport: { type: "string", default: "http" },
+      answers: { type: "string", default: "null" },
       header: { type: "string", multiple: true, default: [] },
     },
   });
   if (!modes.includes(values.mode)) throw new Error(`this client speaks ${modes.join(", ")}, not ${values.mode}`);
   const headers = values.header.map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1).trim()]);
-  return { url: new URL(positionals[0]), mode: values.mode, transport: values.transport, headers: Object.fromEntries(headers) };
+  const answers = JSON.parse(values.answers);
+  return { url: new URL(positionals[0]), mode: values.mode, transport: values.transport, headers: Object.fromEntries(headers), answers };
+}
+
+/** The capabilities of a client that is asked, as `--answers` says. */
+export const asked = (answers) =>
+  answers === null ? {} : { elicitation: { form: {}, url: {} }, sampling: { tools: {} }, roots: {} };
+
+/** Answers by method, as `--answers` says. */
+export function handlers(answers) {
+  if (answers === null) return {};
+  return {
+    "elicitation/create": ({ params }) => {
+      const wanted = Object.keys(params.requestedSchema?.properties ?? {});
+      const { action, content } = answers.elicitation;
+      if (action !== "accept" || wanted.length === 0) return { action };
+      return { action, content: Object.fromEntries(wanted.filter((key) => key in content).map((key) => [key, content[key]])) };
+    },
+    "sampling/createMessage": ({ params }) => {
+      const tools = (params.tools ?? []).map(({ name }) => name).join(", ");
+      const text = answers.sampling + (tools ? ` (with ${tools})` : "");
+      return { role: "assistant", model: "fixed", content: { type: "text", text } };
+    },
+    "roots/list": () => ({ roots: answers.roots.map((uri) => ({ uri })) }),
+  };
 }
 
 async function readOperations() {

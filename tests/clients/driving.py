@@ -3,6 +3,8 @@
 A driver is a script `driver URL [--mode …] [--transport …] [--header "Name: value"]…`. It reads a JSON array of
 operations and prints a JSON array of answers in the same order: `{"op", "result"}` or `{"op", "error"}`. An error
 that the server gave is an answer; a client that cannot connect or operate ends with a status other than 0.
+With `--answers` it declares that it can be asked, and answers: `{"elicitation": {"action", "content"}, "sampling":
+TEXT, "roots": [URI…]}`; of `content` it sends what the form asks for.
 
 Operations: listTools, callTool (name, arguments, progress?, timeout? in seconds, after which the client cancels),
 listPrompts, getPrompt (name, arguments?), listResources, listTemplates, readResource (uri), complete (ref, argument,
@@ -30,6 +32,7 @@ def arguments(*modes: str) -> argparse.Namespace:
     parser.add_argument("url")
     parser.add_argument("--mode", choices=modes, default="legacy")
     parser.add_argument("--transport", choices=["http", "sse"], default="http")
+    parser.add_argument("--answers", type=json.loads, default={}, metavar="JSON")
     parser.add_argument("--header", action="append", default=[], metavar="'NAME: VALUE'")
     given = parser.parse_args()
     given.headers = {name: value.strip() for name, _, value in (line.partition(":") for line in given.header)}

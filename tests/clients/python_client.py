@@ -12,7 +12,18 @@ from mcp.client.client import Client
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
-from mcp.types import PromptReference, ResourceTemplateReference
+from mcp.types import (
+    CreateMessageResult,
+    ElicitRequestFormParams,
+    ElicitResult,
+    ListRootsResult,
+    PromptReference,
+    ResourceTemplateReference,
+    Root,
+    SamplingCapability,
+    SamplingToolsCapability,
+    TextContent,
+)
 
 
 async def call_tool(client: Client, operation: Operation) -> Any:
@@ -54,18 +65,48 @@ METHODS = {
 }
 
 
-async def converse(server: Any, mode: str) -> None:
-    async with Client(server, mode=mode, read_timeout_seconds=30) as client:
+def asked(given: dict[str, Any]) -> dict[str, Any]:
+    """What makes a client one that can be asked, as `--answers` says."""
+
+    async def elicit(_context: Any, params: Any) -> ElicitResult:
+        answer = dict(given["elicitation"])
+        wanted = params.requested_schema["properties"] if isinstance(params, ElicitRequestFormParams) else {}
+        if answer["action"] == "accept" and wanted:
+            return ElicitResult(
+                action="accept", content={key: value for key, value in answer["content"].items() if key in wanted}
+            )
+        return ElicitResult(action=answer["action"])
+
+    async def sample(_context: Any, params: Any) -> CreateMessageResult:
+        tools = ", ".join(tool.name for tool in params.tools or [])
+        said = given["sampling"] + (f" (with {tools})" if tools else "")
+        return CreateMessageResult(role="assistant", content=TextContent(type="text", text=said), model="fixed")
+
+    async def roots(_context: Any) -> ListRootsResult:
+        return ListRootsResult(roots=[Root(uri=uri) for uri in given["roots"]])
+
+    if not given:
+        return {}
+    return {
+        "elicitation_callback": elicit,
+        "sampling_callback": sample,
+        "sampling_capabilities": SamplingCapability(tools=SamplingToolsCapability()),
+        "list_roots_callback": roots,
+    }
+
+
+async def converse(server: Any, mode: str, given: dict[str, Any]) -> None:
+    async with Client(server, mode=mode, read_timeout_seconds=30, **asked(given)) as client:
         answers(await perform(client, METHODS, operations()))
 
 
 async def main() -> None:
     given = arguments("legacy", "auto", "modern")
     if given.transport == "sse":
-        await converse(sse_client(given.url, headers=given.headers), version(given.mode))
+        await converse(sse_client(given.url, headers=given.headers), version(given.mode), given.answers)
         return
     async with create_mcp_http_client(headers=given.headers) as http:
-        await converse(streamable_http_client(given.url, http_client=http), version(given.mode))
+        await converse(streamable_http_client(given.url, http_client=http), version(given.mode), given.answers)
 
 
 if __name__ == "__main__":

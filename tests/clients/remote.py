@@ -25,7 +25,7 @@ async def main() -> None:
         ],
         env=dict(os.environ),
     )
-    await converse(child, "legacy")
+    await converse(child, "legacy", given.answers)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,25 @@
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { SSEClientTransport } from "@modelcontextprotocol/sdk/client/sse.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
-import { callOptions, drive, givenArguments } from "./driving.mjs";
+import {
+  CreateMessageRequestSchema,
+  ElicitRequestSchema,
+  ListRootsRequestSchema,
+} from "@modelcontextprotocol/sdk/types.js";
+import { asked, callOptions, drive, givenArguments, handlers } from "./driving.mjs";
 
 const MAX_PAGES = 100;
 
-const { url, transport: kind, headers } = givenArguments(["legacy"]);
+const { url, transport: kind, headers, answers } = givenArguments(["legacy"]);
 const Transport = kind === "sse" ? SSEClientTransport : StreamableHTTPClientTransport;
 const transport = new Transport(url, { requestInit: { headers } });
-const client = new Client({ name: "portico-tests-v1", version: "1" }, { capabilities: {} });
+const client = new Client({ name: "portico-tests-v1", version: "1" }, { capabilities: asked(answers) });
+const schemas = {
+  "elicitation/create": ElicitRequestSchema,
+  "sampling/createMessage": CreateMessageRequestSchema,
+  "roots/list": ListRootsRequestSchema,
+};
+for (const [method, handler] of Object.entries(handlers(answers))) client.setRequestHandler(schemas[method], handler);
 
 async function everyPage(fetch, items) {
   const whole = await fetch({});

@@ -2,15 +2,17 @@
 // back to initialize; `modern` pins 2026-07-28, which also probes but never falls back.
 
 import { Client, SSEClientTransport, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
-import { callOptions, drive, givenArguments } from "./driving.mjs";
+import { asked, callOptions, drive, givenArguments, handlers } from "./driving.mjs";
 
-const { url, mode, transport: kind, headers } = givenArguments(["legacy", "auto", "modern"]);
+const { url, mode, transport: kind, headers, answers } = givenArguments(["legacy", "auto", "modern"]);
 const Transport = kind === "sse" ? SSEClientTransport : StreamableHTTPClientTransport;
 const transport = new Transport(url, { requestInit: { headers } });
 const client = new Client(
   { name: "portico-tests-v2", version: "1" },
-  { capabilities: {}, versionNegotiation: { mode: mode === "modern" ? { pin: "2026-07-28" } : mode } },
+  { capabilities: asked(answers), versionNegotiation: { mode: mode === "modern" ? { pin: "2026-07-28" } : mode } },
 );
+
+for (const [method, handler] of Object.entries(handlers(answers))) client.setRequestHandler(method, handler);
 
 // The lists of this version follow every page by themselves.
 const methods = {

@@ -101,11 +101,15 @@ def modern(p):
 
 async def push_one(ctx, req):
     rid = ctx.request_id
+    if isinstance(req, t.ElicitRequest) and isinstance(req.params, t.ElicitRequestURLParams):
+        return await ctx.session.elicit_url(
+            req.params.message, req.params.url, req.params.elicitation_id, related_request_id=rid
+        )
     if isinstance(req, t.ElicitRequest):
         return await ctx.session.elicit_form(req.params.message, req.params.requested_schema, related_request_id=rid)
     if isinstance(req, t.CreateMessageRequest):
         return await ctx.session.create_message(
-            req.params.messages, max_tokens=req.params.max_tokens, related_request_id=rid
+            req.params.messages, max_tokens=req.params.max_tokens, tools=req.params.tools, related_request_id=rid
         )
     return await ctx.session.list_roots()
 
@@ -165,6 +169,40 @@ async def t_sampling(ctx, p):
         if a
         else need(answer=sample((p.arguments or {}).get("prompt", ""), 100))
     )
+
+
+async def t_url(ctx, p):
+    a = answered(p, "answer")
+    if not a:
+        where = t.ElicitRequestURLParams(message="Sign in", url="https://example.com/sign-in", elicitation_id="sign-in")
+        return need(answer=t.ElicitRequest(params=where))
+    return say(f"Sign in: action={a[0].action}")
+
+
+async def t_sampling_tools(ctx, p):
+    a = answered(p, "answer")
+    tools = [t.Tool(name="weather", input_schema=OBJ)]
+    asked = sample("What is the weather?", 100)
+    asked.params.tools = tools
+    return say(f"LLM response: {getattr(a[0].content, 'text', '')}") if a else need(answer=asked)
+
+
+async def t_slow(ctx, p):
+    """Waits until it is cancelled, and says in a resource that it was."""
+    try:
+        await ctx.session.report_progress(0, 1, "waiting")
+        await asyncio.sleep(60)
+    except BaseException:
+        CANCELLED.append("cancelled")
+        raise
+    return say("never cancelled")
+
+
+async def t_cancelled(ctx, p):
+    return say(str(len(CANCELLED)))
+
+
+CANCELLED: list[str] = []
 
 
 async def t_elicit(ctx, p):
@@ -340,6 +378,10 @@ TOOLS: dict[str, tuple[Any, dict]] = {
     "test_logging_tool": (t_logging, OBJ),
     "test_tool_with_progress": (t_progress, OBJ),
     "test_error_handling": (err, OBJ),
+    "test_url_elicitation": (t_url, OBJ),
+    "test_sampling_tools": (t_sampling_tools, OBJ),
+    "test_slow": (t_slow, OBJ),
+    "test_cancelled": (t_cancelled, OBJ),
     "test_sampling": (t_sampling, obj(["prompt"], prompt=STR)),
     "test_elicitation": (t_elicit, obj(["message"], message=STR)),
     "test_elicitation_sep1034_defaults": (t_defaults, OBJ),

@@ -30,6 +30,7 @@ def status(world: World, connections: int) -> dict[str, Any]:
         ],
         "aggregates": world.views.report(),
         "sessions": len(world.sessions),
+        "parked": len(world.bridge.parking),
         "streams": len(world.streams),
         "calls": world.conversations.admission.calls,
         "connections": connections,

@@ -149,6 +149,7 @@ class Worker:
             "Shutting down: %d requests under way, %d streams open.", self.public.in_flight, len(self.world.streams)
         )
         self.world.subscriptions.end()
+        self.world.bridge.end()
         await self._calls_finish(until)
         self.world.subscriptions.end()
         self.world.streams.close()
@@ -179,6 +180,7 @@ class Worker:
             self.world.access_log.flush()
             if ticks % int(1 / SWEEP) == 0:
                 self.world.views.sweep()
+                self.world.bridge.sweep()
             if ticks % int(KEEP_ALIVE / SWEEP) == 0:
                 self.world.streams.keep_alive()
             if ticks % int(EXPEL / SWEEP) == 0:

@@ -23,6 +23,8 @@ from portico.gateway.origin import HostRules
 from portico.gateway.protocol.admission import Admission
 from portico.gateway.protocol.aggregate.aggregates import Aggregates
 from portico.gateway.protocol.aggregate.views import Views
+from portico.gateway.protocol.bridge.bridge import Bridge
+from portico.gateway.protocol.bridge.seal import Seal
 from portico.gateway.protocol.dispatch import METHODS
 from portico.gateway.protocol.progress import Progress
 from portico.gateway.protocol.relay import Relay
@@ -117,7 +119,8 @@ class World:
         )
         self.local = Local()
         self.receivers = Receivers(open_receivers(settings.notify, self.local), self.reloader.notified)
-        relay = Relay(self.pool.find)
+        self.bridge = Bridge(self.pool.find, Seal(place.key, self.name), settings.workers == 1, self.clock)
+        relay = Relay(self.pool.find, self.bridge)
         self.views = Views(relay, self.pool.find, self.lists_changed, self.clock)
         self.conversations = Conversations(
             self.sessions,
@@ -176,6 +179,7 @@ class World:
         # Not earlier: to end a session is to cancel the calls in it.
         self.sessions.close()
         self.views.close()
+        self.bridge.parking.close()
         await self.pool.close()
         await self.stream_client.aclose()
         await self.client.aclose()

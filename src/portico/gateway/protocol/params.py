@@ -64,6 +64,7 @@ class Params(msgspec.Struct, rename="camel"):
     request_id: int | str | Unset = UNSET
     reason: str | Unset = UNSET
     notifications: Filter | Unset = UNSET
+    request_state: Any = UNSET
     protocol_version: str | Unset = UNSET
     capabilities: dict[str, Any] | Unset = UNSET
     client_info: dict[str, Any] | Unset = UNSET
@@ -114,17 +115,20 @@ def decode_plain_relayed_call(raw: bytes) -> PlainRelayedCall | None:
         return None
 
 
-class _MetaOnly(msgspec.Struct):
+class _Envelope(msgspec.Struct, rename="camel"):
     meta: Meta | Unset = msgspec.field(default=UNSET, name="_meta")
+    request_state: Any = UNSET
 
 
 def decode_loosely(raw: msgspec.Raw | Unset) -> Params:
-    """What can be read of the params of a method that is not ours to judge: at least `_meta`."""
+    """What can be read of the params of a method that is not ours to judge: at least `_meta`
+    and `requestState`."""
     try:
         return decode_params(raw)
     except RpcError:
         try:
-            return Params(meta=msgspec.json.decode(raw, type=_MetaOnly).meta) if raw is not UNSET else NOTHING
+            found = msgspec.json.decode(raw, type=_Envelope) if raw is not UNSET else NOTHING
+            return Params(meta=found.meta, request_state=found.request_state)
         except msgspec.MsgspecError:
             return NOTHING
 

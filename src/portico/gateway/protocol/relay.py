@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from portico.gateway.protocol.bridge.bridge import Bridge
 from portico.gateway.protocol.call import Call, ReadClient
 from portico.gateway.protocol.dispatch import METHODS, Answer, Method, find_method, notice
 from portico.gateway.protocol.limited import judge_limited, limited
@@ -20,7 +21,7 @@ from portico.gateway.protocol.params import UNSET
 from portico.gateway.session.session import Session
 from portico.net.errors import Busy, NetError
 from portico.upstream.mcp.direct import Rest
-from portico.upstream.mcp.upstream import Conversation, Era, Heard, Hello, McpSpec, McpUpstream, Outcome
+from portico.upstream.mcp.upstream import Conversation, Heard, Hello, McpSpec, McpUpstream, Outcome
 from portico.wire import errors, versions
 from portico.wire.errors import RpcError
 from portico.wire.jsonrpc import Message, encode_notification
@@ -37,9 +38,10 @@ Stand = Callable[[Session, Heard], None]
 
 
 class Relay:
-    """`find` knows the upstreams that run in this worker."""
+    """`find` knows the upstreams that run in this worker; `bridge` is for clients and upstreams that share no era."""
 
-    def __init__(self, find: Callable[[McpSpec], McpUpstream | None]) -> None:
+    def __init__(self, find: Callable[[McpSpec], McpUpstream | None], bridge: Bridge) -> None:
+        self.bridge = bridge
         self._find = find
         self._initialize = Method(self.initialize, modern=False, without_session=True, opens_session=True)
         self._any = Method(self.ask)
@@ -68,7 +70,7 @@ class Relay:
         client = params.client_info if params.client_info is not UNSET else {}
         hello = _hello(session, spec, wanted or versions.LATEST_LEGACY, capabilities, client)
         try:
-            conversation = await self._greet(session, spec, hello, self._standing(call))
+            conversation = await self._greet(session, spec, hello, client, self._standing(call))
         except NetError as error:
             raise unreachable(call, error) from error
         greeting = msgspec.json.decode(conversation.greeting, type=_Greeting)
@@ -120,7 +122,7 @@ class Relay:
         if session is not None:
             return session.upstreams.get(spec)
         upstream = self._find(spec)
-        return upstream.ready if upstream is not None else None
+        return upstream.ready if upstream is not None and not self.bridge.routes(spec) else None
 
     async def follow(self, call: Call, rest: Rest) -> Answer:
         """The answer to a call that is under way at the upstream."""
@@ -153,9 +155,10 @@ class Relay:
                 except NetError as error:
                     log.warning("call %s: %s", call.call_id, error.message)
 
-    async def _greet(self, session: Session, spec: McpSpec, hello: Hello, stand: Stand) -> Conversation:
-        upstream = await self._speaking(spec, "legacy", hello)
-        conversation = await upstream.legacy(hello)
+    async def _greet(
+        self, session: Session, spec: McpSpec, hello: Hello, client: dict[str, Any], stand: Stand
+    ) -> Conversation:
+        conversation = await self._legacy(spec, hello, client)
         before = session.upstreams.get(spec)
         if before is not None or session.ended:
             conversation.release()
@@ -166,12 +169,13 @@ class Relay:
         return conversation
 
     async def conversation(self, call: Call, spec: McpSpec, stand: Stand | None = None) -> Conversation:
-        """What speaks with the upstream as this call's client would. Raises RpcError or NetError."""
+        """The conversation in which a call reaches an upstream, always in the era of the call's client.
+
+        A legacy session has one with each of its upstreams, opened when it is first wanted and ended with the session.
+        A modern call's is its own to use and needs no release. Raises RpcError or NetError.
+        """
         if call.modern:
-            conversation = await (await self._speaking(spec, "modern")).modern()
-            if call.version not in versions.MODERN:
-                raise _unsupported(spec, _supported(conversation.greeting), call.version)
-            return conversation
+            return await self._modern(call, spec)
         session = call.session
         if session is None or not session.version:
             raise RpcError(errors.INVALID_REQUEST, "Send initialize first.")
@@ -179,18 +183,30 @@ class Relay:
         if found is not None:
             return found
         hello = _hello(session, spec, session.version, session.capabilities, session.client)
-        return await self._greet(session, spec, hello, stand or self._standing(call))
+        return await self._greet(session, spec, hello, session.client, stand or self._standing(call))
 
-    async def _speaking(self, spec: McpSpec, era: Era, hello: Hello | None = None) -> McpUpstream:
-        """The upstream, which must speak the client's era. A client of both eras is told which one to take."""
+    async def _modern(self, call: Call, spec: McpSpec) -> Conversation:
+        upstream = self._upstream(spec)
+        if await upstream.speaks("modern"):
+            conversation = await upstream.modern()
+            if call.version not in versions.MODERN:
+                raise _unsupported(spec, _supported(conversation.greeting), call.version)
+            return self.bridge.routed(conversation, spec, call)
+        if call.version not in versions.MODERN:
+            raise _unsupported(spec, versions.supported(call.endpoint.oldest), call.version)
+        return await self.bridge.modern_client(upstream, call)
+
+    async def _legacy(self, spec: McpSpec, hello: Hello, client: dict[str, Any]) -> Conversation:
+        upstream = self._upstream(spec)
+        if await upstream.speaks("legacy", hello):
+            return await upstream.legacy(hello)
+        return await self.bridge.legacy_client(upstream, hello, _encode(client))
+
+    def _upstream(self, spec: McpSpec) -> McpUpstream:
         upstream = self._find(spec)
         if upstream is None:
             raise RpcError(errors.INTERNAL_ERROR, f"The server {spec.name} is not there; the log says why.")
-        if await upstream.speaks(era, hello):
-            return upstream
-        if era == "modern":
-            raise _unsupported(spec, list(reversed(versions.LEGACY)), versions.MODERN[0])
-        raise _unsupported(spec, list(versions.MODERN), versions.LATEST_LEGACY)
+        return upstream
 
     def hear(self, call: Call, heard: Heard) -> None:
         """Something about one call, ahead of its answer."""

@@ -11,6 +11,8 @@ from portico.auth.principal import Principal
 from portico.gateway.exchange import EVENTS, JSON, JSON_ONLY, Reply, Request, text_reply
 from portico.gateway.protocol.admission import Admission, CallLimits
 from portico.gateway.protocol.aggregate.aggregates import Aggregates
+from portico.gateway.protocol.bridge.bridge import Bridge
+from portico.gateway.protocol.bridge.seal import Seal
 from portico.gateway.protocol.call import Call, Tracer
 from portico.gateway.protocol.dispatch import Answer, Method, dispatch, find_method
 from portico.gateway.protocol.progress import Progress
@@ -22,6 +24,7 @@ from portico.gateway.session.session import Session
 from portico.gateway.transport.client_values import reader
 from portico.gateway.transport.event_stream import EventStream, OpenStreams, TooManyStreams
 from portico.gateway.transport.media import media_of
+from portico.upstream.mcp.upstream import McpSpec
 from portico.wire.errors import RpcError
 from portico.wire.jsonrpc import Id, encode_error
 
@@ -39,6 +42,14 @@ class Observer(Protocol):
     def refused(self, call_id: str, address: str, method: str, path: str, status: int, why: str) -> None: ...
 
 
+def _no_relay() -> Relay:
+    return Relay(_nothing_runs, Bridge(_nothing_runs, Seal(b"", "")))
+
+
+def _nothing_runs(spec: McpSpec) -> None:
+    return None
+
+
 @dataclass(slots=True)
 class Conversations:
     """The state of this worker that transports work on. `clock` is the event loop's, in seconds."""
@@ -53,7 +64,7 @@ class Conversations:
     next_id: Callable[[], str]
     tracer: Tracer | None = None
     aggregates: Aggregates | None = None
-    relay: Relay = field(default_factory=lambda: Relay(lambda spec: None))
+    relay: Relay = field(default_factory=_no_relay)
     admission: Admission = field(default_factory=lambda: Admission(CallLimits()))
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from portico.auth.principal import Principal
-from portico.gateway.exchange import EVENTS, Reply, Request, text_reply
+from portico.gateway.exchange import EVENTS, JSON, Reply, Request, text_reply
+from portico.gateway.protocol.bridge.parking import over
 from portico.gateway.protocol.call import Call
 from portico.gateway.protocol.dispatch import Answer, Method, dispatch, failure, open_call
 from portico.gateway.protocol.params import UNSET
@@ -35,6 +36,10 @@ class Stateless:
             if not message.is_request:
                 return _take(message)
             method = _admit(shared, call, message, request)
+            if endpoint.relays and call.params.request_state is not UNSET and not request.handed_over:
+                worker = shared.relay.bridge.elsewhere(call.params.request_state)
+                if worker is not None:
+                    return await self._hand_over(request, worker)
             streamed = call.wants_messages and accepts_events(request)
             shared.admission.enter(call)
             if method.listens:
@@ -58,6 +63,14 @@ class Stateless:
             shared.admission.leave(call)
         shared.finish(call, answer)
         return reply_of(shared, call, answer, request)
+
+    async def _hand_over(self, request: Request, worker: str) -> Reply:
+        """The call that waits for this input is another worker's."""
+        request.on_disconnect = request.cancel
+        reply = await self._shared.peers.forward(request, worker)
+        if reply.status == 404 and reply.headers[:1] != (JSON,):
+            raise over()
+        return reply
 
     async def relayed(self, call: Call, method: Method, request: Request) -> Reply:
         call.mirrors = mirrors_of(request)

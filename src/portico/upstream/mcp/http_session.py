@@ -90,6 +90,8 @@ class HttpSession:
         hear: Hear | None = None,
         headers: Mapping[str, str] = {},
     ) -> Outcome:
+        if self._standing.is_settling:
+            await self._standing.settled()
         self._place.begin()
         asked = self._begin(deadline, identifier, hear)
         params, asked.token = envelope.swap_token(params, asked.number)

@@ -17,6 +17,8 @@ from portico.upstream.mcp.http_events import retry_after
 from portico.upstream.mcp.http_place import Place
 from portico.wire.sse_reader import EventReader
 
+PATIENCE = 0.5
+
 log = logging.getLogger("portico.upstream")
 
 _NOT_OFFERED = frozenset((400, 401, 403, 404, 405, 406, 501))
@@ -30,10 +32,26 @@ class StandingStream:
         self._take = take
         self._lost = lost
         self._task: asyncio.Task[None] | None = None
+        self._settled: asyncio.Future[None] | None = None
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether it is not known yet if the server speaks here."""
+        return self._settled is not None and not self._settled.done()
+
+    async def settled(self) -> None:
+        """Wait for that, lest the server asks something while nobody hears; at most PATIENCE, for some servers begin
+        only when they have something to say."""
+        if self._settled is not None:
+            await asyncio.wait([self._settled], timeout=PATIENCE)
+            self._settle()
 
     def begin(self, lines: bytes) -> None:
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run(lines))
+            loop = asyncio.get_running_loop()
+            if self._settled is None:
+                self._settled = loop.create_future()
+            self._task = loop.create_task(self._run(lines))
 
     def again(self, lines: bytes) -> None:
         """With a new session, or since the server is back."""
@@ -46,6 +64,10 @@ class StandingStream:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+    def _settle(self) -> None:
+        if self._settled is not None and not self._settled.done():
+            self._settled.set_result(None)
 
     async def _run(self, lines: bytes) -> None:
         place, pause, last_id = self._place, 0.0, None
@@ -62,6 +84,8 @@ class StandingStream:
             except ValueError as error:
                 log.warning("%s broke its standing stream: %s", place.target.name, error)
                 pause = later(pause)
+            finally:
+                self._settle()
             last_id = reader.last_id
             await asyncio.sleep(pause)
 
@@ -77,6 +101,7 @@ class StandingStream:
         )
         async with response:
             place.answered()
+            self._settle()
             if response.status != 200 or not is_events(response):
                 return await self._refused(lines, response)
             async for piece in response:

@@ -1,0 +1,251 @@
+"""A legacy client's conversation with a modern server.
+
+The session is ours: its greeting, level and subscriptions. Each request says who asks. What the server wants to know
+before it answers, the client is asked as servers of its era do, and the request is sent again with the answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from portico.gateway.protocol.bridge.members import (
+    Members,
+    body_of,
+    encode,
+    error,
+    members_of,
+    raw,
+    result,
+    value_of,
+)
+from portico.gateway.protocol.bridge.parameters import Mirrors, headers_of, mirrors_in
+from portico.gateway.protocol.bridge.parked import ASKABLE, MOST_QUESTIONS, MOST_ROUNDS
+from portico.gateway.protocol.bridge.seal import LIFETIME
+from portico.gateway.protocol.bridge.subscription import Seat, Subscription
+from portico.gateway.protocol.bridge.translation import LEVEL, greeting, legacy_outcome, who_asks
+from portico.gateway.session.session import LEVELS
+from portico.upstream.mcp.upstream import Conversation, Era, Hear, Heard, Hello, Outcome
+from portico.wire import errors
+from portico.wire.jsonrpc import Id
+
+FIRST_LEVEL = "info"
+MOST_PAGES = 100
+PATIENCE = 10.0
+_PAUSE = 0.1
+_LONGEST_PAUSE = 2.0
+
+
+class NoAnswer(Exception):
+    """The client refused what the server wants to know; `member` is the error that it gave. It never leaves here."""
+
+    def __init__(self, member: bytes) -> None:
+        super().__init__()
+        self.member = member
+
+
+class LegacyClient:
+    """`subscribed` gives the subscription that all sessions with this server share."""
+
+    era: Era = "legacy"
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        hello: Hello,
+        client: bytes,
+        subscribed: Callable[[], Subscription],
+        clock: Callable[[], float],
+    ) -> None:
+        self.greeting = greeting(conversation.greeting, hello.version)
+        self._conversation = conversation
+        self._clock = clock
+        self._subscribed = subscribed
+        self._subscription: Subscription | None = None
+        self._seat: Seat | None = None
+        self._meta = who_asks(hello.capabilities, client)
+        self._meta[LEVEL] = raw(FIRST_LEVEL)
+        self._head = encode(self._meta)
+        self._mirrors: Mirrors = {}
+
+    async def request(
+        self,
+        method: str,
+        params: bytes | None,
+        *,
+        identifier: Id,
+        deadline: float,
+        hear: Hear | None = None,
+        headers: Mapping[str, str] = {},
+    ) -> Outcome:
+        if method == "logging/setLevel":
+            return self._set_level(params)
+        if method in ("resources/subscribe", "resources/unsubscribe"):
+            return await self._subscribe(method, params)
+        added: Members = {}
+        listed = False
+        for number in range(MOST_ROUNDS + 1):
+            asked_as = identifier if number == 0 else f"{identifier}~{number}"
+            outcome = await self._conversation.request(
+                method,
+                self._complete(params, added),
+                identifier=asked_as,
+                deadline=deadline,
+                hear=_without_questions(hear),
+                headers=self._headers(method, params, headers),
+            )
+            if outcome.is_error and not listed and method == "tools/call" and _lacks_headers(outcome):
+                listed = True
+                await self._learn(deadline, headers)
+                continue
+            found = members_of(body_of(outcome))
+            if outcome.is_error or value_of(found.get("resultType")) != "input_required":
+                if method == "tools/list" and b"x-mcp-header" in outcome.member:
+                    self._mirrors |= mirrors_in(found.get("tools"))
+                return legacy_outcome(method, outcome, found)
+            if number == MOST_ROUNDS:
+                break
+            began = self._clock()
+            try:
+                added = await self._ask(found, hear, number)
+            except NoAnswer as refusal:
+                return Outcome(refusal.member, True)
+            deadline += self._clock() - began
+        return error(
+            errors.INTERNAL_ERROR, f"The server asked for input {MOST_ROUNDS} times in one call, and is asked no more."
+        )
+
+    async def notify(self, method: str, params: bytes | None) -> None:
+        """A modern server is told nothing: it hears all that it needs in each request."""
+
+    def listen(self, hear: Hear) -> Callable[[], None]:
+        self._subscription = self._subscribed()
+        self._seat = self._subscription.join(hear)
+        return self._leave
+
+    def release(self) -> None:
+        self._conversation.release()
+
+    def _leave(self) -> None:
+        if self._subscription is not None and self._seat is not None:
+            self._subscription.leave(self._seat)
+            self._subscription = self._seat = None
+
+    def _complete(self, params: bytes | None, added: Members) -> bytes:
+        """The params with who asks, and with what the server wanted to know."""
+        if not added and (params is None or params.strip() in (b"{}", b"")):
+            return b'{"_meta":%b}' % self._head
+        if not added and params is not None and params[:1] == b"{" and b"_meta" not in params and b"\\u" not in params:
+            return b'{"_meta":%b,%b' % (self._head, params[1:])
+        found = members_of(params)
+        # What stands in a client's own `_meta` under the protocol's names is not its to say in this era.
+        found["_meta"] = raw({**members_of(found.get("_meta")), **self._meta})
+        return encode(found | added)
+
+    def _headers(self, method: str, params: bytes | None, headers: Mapping[str, str]) -> Mapping[str, str]:
+        if method != "tools/call" or not self._mirrors:
+            return headers
+        wanted = self._mirrors.get(value_of(members_of(params).get("name")) or "")
+        return {**headers, **headers_of(wanted, params)} if wanted else headers
+
+    async def _learn(self, deadline: float, headers: Mapping[str, str]) -> None:
+        """Which arguments the server wants in headers, as its list of tools says."""
+        cursor: dict[str, Any] = {}
+        for page in range(MOST_PAGES):
+            outcome = await self._conversation.request(
+                "tools/list",
+                self._complete(encode(cursor), {}),
+                identifier=f"portico-tools-{page}",
+                deadline=deadline,
+                headers=headers,
+            )
+            found = members_of(body_of(outcome))
+            self._mirrors |= mirrors_in(found.get("tools"))
+            after = value_of(found.get("nextCursor"))
+            if outcome.is_error or not isinstance(after, str):
+                return
+            cursor = {"cursor": after}
+
+    async def _ask(self, found: Members, hear: Hear | None, number: int) -> Members:
+        """`inputResponses` and `requestState` of the next try; or NoAnswer."""
+        asked = members_of(found.get("inputRequests"))
+        added = {"requestState": found["requestState"]} if "requestState" in found else {}
+        if not asked:
+            await asyncio.sleep(min(_PAUSE * 2**number, _LONGEST_PAUSE))
+            return added
+        if len(asked) > MOST_QUESTIONS or hear is None:
+            raise NoAnswer(error(errors.INTERNAL_ERROR, "The server asked more than this client can be asked.").member)
+        waiting = {key: _put(question, hear) for key, question in asked.items()}
+        try:
+            async with asyncio.timeout(LIFETIME):
+                answers = {key: await answer for key, answer in waiting.items()}
+        except TimeoutError:
+            raise NoAnswer(error(errors.CANCELLED, "The client did not answer what the server asked.").member) from None
+        finally:
+            for answer in waiting.values():
+                answer.cancel()
+        added["inputResponses"] = raw(answers)
+        return added
+
+    def _set_level(self, params: bytes | None) -> Outcome:
+        level = value_of(members_of(params).get("level"))
+        if level not in LEVELS:
+            return error(errors.INVALID_PARAMS, f"Unknown log level; known are {', '.join(LEVELS)}.")
+        self._meta[LEVEL] = raw(level)
+        self._head = encode(self._meta)
+        return result({})
+
+    async def _subscribe(self, method: str, params: bytes | None) -> Outcome:
+        uri = value_of(members_of(params).get("uri"))
+        if not isinstance(uri, str) or self._seat is None or self._subscription is None:
+            return error(errors.INVALID_PARAMS, "The params lack `uri`.")
+        if method == "resources/unsubscribe":
+            # It is left out when the subscription is next opened; until then nobody is told of it.
+            self._seat.uris.discard(uri)
+            return result({})
+        if await self._subscription.subscribe(self._seat, uri, PATIENCE):
+            return result({})
+        text = "The server tells of no changes of this resource."
+        return error(errors.RESOURCE_NOT_FOUND, text, {"uri": uri})
+
+
+def _put(question: msgspec.Raw, hear: Hear) -> asyncio.Future[msgspec.Raw]:
+    """Ask the client one question. What it answers is the future's result."""
+    answer: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
+    # Who waits for several may never come to see that one of them failed.
+    answer.add_done_callback(lambda done: None if done.cancelled() else done.exception())
+    found = members_of(question)
+    method, params = value_of(found.get("method")), members_of(found.get("params"))
+
+    def take(member: bytes) -> None:
+        if answer.done():
+            return
+        kind, _, body = member.partition(b":")
+        if kind == b'"result"':
+            answer.set_result(msgspec.Raw(body))
+        else:
+            answer.set_exception(NoAnswer(member))
+
+    if method not in ASKABLE:
+        take(error(errors.INTERNAL_ERROR, "The server asked what clients are not asked.").member)
+        return answer
+    if method == "elicitation/create" and value_of(params.get("mode")) == "url":
+        # Revision 2025-11-25 wants it; nobody tells of its completion any more.
+        params.setdefault("elicitationId", raw(secrets.token_urlsafe(12)))
+    hear(Heard(method, encode(params) if params else None, take))
+    return answer
+
+
+def _without_questions(hear: Hear | None) -> Hear | None:
+    """What the server says about a request; modern servers ask nothing in this way."""
+    if hear is None:
+        return None
+    return lambda heard: hear(heard) if heard.answer is None else None
+
+
+def _lacks_headers(outcome: Outcome) -> bool:
+    return value_of(members_of(body_of(outcome)).get("code")) == errors.HEADER_MISMATCH

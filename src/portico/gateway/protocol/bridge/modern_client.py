@@ -1,0 +1,303 @@
+"""A modern client's conversation with a legacy server.
+
+The server's session is shared by clients that can do the same, so that it asks nobody for what he cannot answer. What
+it asks during a call parks the call (parked.py); what it tells goes to whoever has a subscription.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+import msgspec
+
+from portico import __version__
+from portico.gateway.protocol.bridge.held import Held
+from portico.gateway.protocol.bridge.lanes import Lane, Lanes
+from portico.gateway.protocol.bridge.members import (
+    body_of,
+    encode,
+    error,
+    error_member,
+    members_of,
+    raw,
+    result,
+    value_of,
+)
+from portico.gateway.protocol.bridge.parked import ASKABLE, MOST_QUESTIONS, Parked
+from portico.gateway.protocol.bridge.parking import Parking, refused
+from portico.gateway.protocol.bridge.translation import (
+    LEVEL,
+    discovery,
+    identity_of,
+    modern_outcome,
+    without_protocol,
+)
+from portico.gateway.protocol.params import Filter
+from portico.gateway.session.session import LEVELS
+from portico.upstream.mcp.hearing import RECONNECTED
+from portico.upstream.mcp.upstream import Conversation, Era, Hear, Heard, Hello, McpUpstream, Outcome
+from portico.wire import errors, versions
+from portico.wire.jsonrpc import Id
+
+MOST_SUBSCRIPTIONS = 1_000
+MOST_CAPABILITIES = 16_384
+SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
+_MAY_WAIT = frozenset(("tools/call", "prompts/get", "resources/read"))
+_URL_ELICITATION_REQUIRED = -32042
+_KINDS = ("tools", "prompts", "resources")
+# No client's name: the session is that of many. It also keeps it apart from the sessions of legacy clients, which
+# settle levels and subscriptions by themselves.
+_CLIENT = encode({"name": "portico", "title": "Clients of 2026-07-28", "version": __version__})
+
+
+class ModernClient:
+    """`held` gives what is kept with a legacy conversation; `bind` digests a method and its params; `until_replaced`
+    gives what is done when the upstream is not the one that serves any more."""
+
+    era: Era = "modern"
+
+    def __init__(
+        self,
+        upstream: McpUpstream,
+        hello: Hello,
+        held: Callable[[Conversation], Held],
+        parking: Parking,
+        lanes: Lanes,
+        bind: Callable[[str, bytes | None], bytes],
+        owner: str,
+        oldest: str,
+        hints: bytes,
+        until_replaced: Callable[[], asyncio.Future[None]],
+    ) -> None:
+        self.greeting = b""
+        self._upstream = upstream
+        self._hello = hello
+        self._held = held
+        self._parking = parking
+        self._lanes = lanes
+        self._bind = bind
+        self._owner = owner
+        self._oldest = oldest
+        self._hints = hints
+        self._until_replaced = until_replaced
+        self._server: msgspec.Raw | None = None
+        self._can = {name for name in members_of(hello.capabilities) if name in ASKABLE.values()}
+
+    async def open(self) -> None:
+        shared = Hello(self._hello.version, self._hello.capabilities, self._hello.client)
+        conversation = await self._upstream.legacy(shared)
+        self.greeting = discovery(conversation.greeting, self._oldest, self._hints)
+        self._server = identity_of(conversation.greeting)
+        conversation.release()
+
+    async def request(
+        self,
+        method: str,
+        params: bytes | None,
+        *,
+        identifier: Id,
+        deadline: float,
+        hear: Hear | None = None,
+        headers: Mapping[str, str] = {},
+    ) -> Outcome:
+        if method == "server/discover":
+            return Outcome(b'"result":' + self.greeting, False)
+        if method == "subscriptions/listen":
+            return await self._listen(params, identifier, hear)
+        kept, meta = without_protocol(params)
+        level = value_of(meta.get(LEVEL))
+        hear = _quiet(hear, level)
+        token = meta.get("progressToken")
+        may_wait = method in _MAY_WAIT and self._can
+        state = members_of(params).get("requestState") if params and b"requestState" in params else None
+        if state is not None:
+            if method not in _MAY_WAIT:
+                raise refused()
+            parked = self._parking.take(value_of(state), self._bound(method, params))
+            parked.answer(members_of(params).get("inputResponses"))
+            return await self._turn(method, parked, hear, token)
+        bound = self._bound(method, params) if may_wait else b""
+        lane = self._lanes.free(self._upstream.spec, self._hello) if may_wait else Lane(None)
+        conversation = await self._upstream.legacy(self._in(lane))
+        headers = {name: value for name, value in headers.items() if not name.lower().startswith("mcp-")}
+        try:
+            if isinstance(level, str) and level in LEVELS:
+                await self._held(conversation).log_from(level)
+        except BaseException:
+            conversation.release()
+            raise
+
+        self._held(conversation)
+
+        def ask(hear: Hear) -> Coroutine[Any, Any, Outcome]:
+            return conversation.request(
+                method, kept, identifier=identifier, deadline=deadline, hear=hear, headers=headers
+            )
+
+        if not may_wait:
+            try:
+                outcome = await ask(_refusing(hear))
+            finally:
+                conversation.release()
+            return modern_outcome(method, outcome, self._server, self._hints)
+        parked = self._parking.new(self._owner, bound, self._can, lane)
+        parked.begin(ask(parked.hear), conversation.release)
+        return self._asked_elsewhere(await self._turn(method, parked, hear, token), params)
+
+    async def notify(self, method: str, params: bytes | None) -> None:
+        """Modern clients have nothing to tell a server."""
+
+    def listen(self, hear: Hear) -> Callable[[], None]:
+        """What concerns no request goes to subscriptions alone."""
+        return lambda: None
+
+    def release(self) -> None:
+        """Each request holds what it needs."""
+
+    def _in(self, lane: Lane) -> Hello:
+        hello = self._hello
+        if lane.owner is None or hello.owner is not None:
+            return hello
+        return Hello(hello.version, hello.capabilities, hello.client, lane.owner)
+
+    def _bound(self, method: str, params: bytes | None) -> bytes:
+        try:
+            return self._bind(method, params)
+        except ValueError:
+            raise refused() from None
+
+    async def _turn(self, method: str, parked: Parked, hear: Hear | None, token: bytes | msgspec.Raw | None) -> Outcome:
+        outcome = await parked.turn(hear, bytes(token) if token is not None else None)
+        if outcome is not None:
+            return modern_outcome(method, outcome, self._server, self._hints)
+        asked = parked.requests()
+        state = self._parking.park(parked)
+        found: dict[str, object] = {"resultType": "input_required", "inputRequests": asked, "requestState": state}
+        return Outcome(b'"result":' + encode(found), False)
+
+    def _asked_elsewhere(self, outcome: Outcome, params: bytes | None) -> Outcome:
+        """A server of 2025-11-25 may refuse a call until the client has been somewhere (client/elicitation: URL
+        Elicitation Required Error). The call is over, so that a retry is a call like the first."""
+        if not outcome.is_error or "elicitation" not in self._can or (params and b"inputResponses" in params):
+            return outcome
+        found = members_of(body_of(outcome))
+        listed = value_of(members_of(found.get("data")).get("elicitations"))
+        if value_of(found.get("code")) != _URL_ELICITATION_REQUIRED or not isinstance(listed, list) or not listed:
+            return outcome
+        asked = {
+            f"input-{number}": {"method": "elicitation/create", "params": one}
+            for number, one in enumerate(listed[:MOST_QUESTIONS], 1)
+        }
+        return result({"resultType": "input_required", "inputRequests": asked})
+
+    async def _listen(self, params: bytes | None, identifier: Id, hear: Hear | None) -> Outcome:
+        """Until the client leaves, or the upstream is replaced."""
+        try:
+            wanted = msgspec.json.decode(params or b"{}", type=_Listen).notifications
+        except (msgspec.MsgspecError, RecursionError) as problem:
+            return error(errors.INVALID_PARAMS, f"The params do not fit: {problem}")
+        if len(wanted.resource_subscriptions) > MOST_SUBSCRIPTIONS:
+            return error(errors.INVALID_PARAMS, f"A subscription names at most {MOST_SUBSCRIPTIONS} resources.")
+        conversation = await self._upstream.legacy(self._hello)
+        held = self._held(conversation)
+        uris: list[str] = []
+        subscriber: Subscriber | None = None
+        try:
+            if "resources" in held.capabilities and "subscribe" in members_of(held.capabilities["resources"]):
+                for uri in dict.fromkeys(wanted.resource_subscriptions):
+                    if await held.subscribe(uri):
+                        uris.append(uri)
+            granted = Filter(**_granted(held, wanted), resource_subscriptions=uris)
+            subscriber = Subscriber(identifier, granted, hear)
+            held.listening.add(subscriber.hear)
+            subscriber.tell("notifications/subscriptions/acknowledged", {"notifications": granted})
+            await self._until_replaced()
+        finally:
+            if subscriber is not None:
+                held.listening.discard(subscriber.hear)
+            for uri in uris:
+                held.unsubscribe(uri)
+            conversation.release()
+        meta: dict[str, Any] = {SUBSCRIPTION: identifier}
+        return Outcome(b'"result":' + encode({"resultType": "complete", "_meta": meta}), False)
+
+
+class Subscriber:
+    """One open subscription of a modern client: what it was granted, and where it is told."""
+
+    def __init__(self, identifier: Id, granted: Filter, hear: Hear | None) -> None:
+        self._identifier = identifier
+        self._kinds = [kind for kind in _KINDS if getattr(granted, f"{kind}_list_changed")]
+        self._uris = tuple(granted.resource_subscriptions)
+        self._hear = hear
+
+    def hear(self, heard: Heard) -> None:
+        if heard.method == RECONNECTED:
+            for kind in self._kinds:
+                self.tell(f"notifications/{kind}/list_changed", {})
+            for uri in self._uris:
+                self.tell("notifications/resources/updated", {"uri": uri})
+        elif heard.method == "notifications/resources/updated":
+            found = members_of(heard.params)
+            uri = value_of(found.get("uri"))
+            if isinstance(uri, str) and any(uri == one or uri.startswith(one.rstrip("/") + "/") for one in self._uris):
+                self.tell(heard.method, found)
+        elif any(heard.method == f"notifications/{kind}/list_changed" for kind in self._kinds):
+            self.tell(heard.method, members_of(heard.params))
+
+    def tell(self, method: str, params: Mapping[str, Any]) -> None:
+        if self._hear is not None:
+            meta = members_of(params.get("_meta")) | {SUBSCRIPTION: raw(self._identifier)}
+            self._hear(Heard(method, encode({**params, "_meta": meta})))
+
+
+def _granted(held: Held, wanted: Filter) -> dict[str, bool]:
+    """Whether or not the server tells of changes: one that is back after it was away has changed for all we know."""
+    names = {kind: f"{kind}_list_changed" for kind in _KINDS}
+    return {name: getattr(wanted, name) and kind in held.capabilities for kind, name in names.items()}
+
+
+class _Listen(msgspec.Struct):
+    notifications: Filter
+
+
+def hello_of(capabilities: Any, owner: str | None) -> Hello:
+    """What a legacy server is told of a modern client: what it can do. `owner` keeps its session to one call."""
+    known: dict[str, Any] = dict(capabilities) if isinstance(capabilities, dict) else {}
+    if isinstance(known.get("roots"), dict):
+        # Modern clients do not tell when their roots change.
+        known["roots"] = {}
+    encoded = msgspec.json.encode(known, order="sorted")
+    return Hello(versions.LATEST_LEGACY, encoded if len(encoded) <= MOST_CAPABILITIES else b"{}", _CLIENT, owner)
+
+
+def _quiet(hear: Hear | None, level: Any) -> Hear | None:
+    """Log messages reach a client that asked for them in this request, from the level on that it asked for."""
+    if hear is None:
+        return None
+    least = LEVELS.index(level) if isinstance(level, str) and level in LEVELS else len(LEVELS)
+
+    def quiet(heard: Heard) -> None:
+        if heard.method == "notifications/elicitation/complete":
+            return
+        if heard.method == "notifications/message":
+            said = value_of(members_of(heard.params).get("level"))
+            if said not in LEVELS or LEVELS.index(said) < least:
+                return
+        hear(heard)
+
+    return quiet
+
+
+def _refusing(hear: Hear | None) -> Hear:
+    """For requests during which a client cannot be asked."""
+
+    def refusing(heard: Heard) -> None:
+        if heard.answer is not None:
+            heard.answer(error_member(errors.METHOD_NOT_FOUND, "This client cannot be asked here."))
+        elif hear is not None:
+            hear(heard)
+
+    return refusing
