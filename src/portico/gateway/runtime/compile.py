@@ -80,7 +80,7 @@ def compile_document(document: Document, secrets: Mapping[str, str], client: Any
 
 def _relaying(document: Document, router: Router, spec: McpSpec) -> Endpoint:
     """An endpoint whose answers are its upstream's. The catalog is empty: what is on offer, only the upstream knows."""
-    server = Server(name=router.server)
+    server = Server(name=router.server, tools=[], prompts=[], resources=[])
     return replace(_endpoint(document, router, server, _Parts(_EMPTY, {}, None)), upstream=spec)
 
 
