@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from tests.e2e.conversation import eventually
 from tests.fakes import rude_server
+from tests.fakes.garbage import garbage_kept
 from tests.fakes.gateway import Gateway, LegacyClient, body, modern_body, modern_headers, running
 from tests.fakes.http_wire import Reply, Wire
 
@@ -258,6 +259,25 @@ async def test_many_at_once_are_not_mixed_up(relaying: Gateway, kind: str) -> No
 
     await asyncio.gather(*(ask(number) for number in range(100)))
     assert under_way(relaying) == 0
+
+
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_call_and_a_session_leave_nothing_to_the_garbage_collector(short: Gateway, kind: str, era: str) -> None:
+    async def everything() -> None:
+        caller = await caller_of(short, kind, era)
+        for tool, arguments in (("echo", {"plain": True}), ("echo", {}), ("talk", {}), ("nobody", {})):
+            await caller.call(tool, **arguments)
+        if caller.client is not None:
+            await caller.client.delete()
+        # The last callbacks of what has just ended.
+        await asyncio.sleep(0.02)
+
+    await everything()
+    with garbage_kept() as garbage:
+        await everything()
+    kinds = {f"{type(one).__module__}.{type(one).__qualname__}" for one in garbage}
+    assert {kind for kind in kinds if kind.startswith("portico.")} == set()
 
 
 # Which calls take the short way ---------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 test here shows, for a request over ASGI never takes it.
 """
 
+import gc
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -86,9 +87,18 @@ async def test_everything_unusual_takes_the_general_way(short: Gateway, case: di
         assert (reply.status, reply.text.strip()) == (500, "the general way")
 
 
+async def test_what_a_reload_compiles_is_kept_from_the_garbage_collector(short: Gateway) -> None:
+    before = gc.get_freeze_count()
+    short.write("users.yaml", USERS.replace("name: echo", "name: said").replace("[echo]", "[said]"))
+    await short.reload()
+    assert gc.get_freeze_count() > before + 100
+
+
 async def test_a_reload_is_seen_at_once(short: Gateway) -> None:
     assert (await short.modern("tools/call", ECHO)).status == 200
     short.write("users.yaml", USERS.replace("name: echo", "name: said").replace("[echo]", "[said]"))
     await short.reload()
+    # What was found out about heads would keep what is served no more in memory.
+    assert [head.lane for head in short.worker.public.known._heads.values() if head.lane is not None] == []
     reply = await short.modern("tools/call", ECHO)
     assert "Unknown tool" in reply.json["error"]["message"]

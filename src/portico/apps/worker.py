@@ -56,6 +56,7 @@ class Worker:
             heads=limits.heads(settings),
             most=limits.connections(settings),
         )
+        self.world.when_swapped.append(self.public.known.forget_lanes)
         register(self.world, place.number, place.restarts)
         self.world.figures.read("portico_in_flight", lambda: self.public.in_flight)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 import secrets
 import socket
@@ -106,6 +107,7 @@ class World:
         self.stream_client = HttpClient(Egress.parse(settings.egress_policy), limits.client(settings))
         self.pool = Pool(self.client, streams=self.stream_client, environment=process_environment())
         self.key_sets = KeySets(self.client)
+        self.when_swapped: list[Callable[[], None]] = []
         self.reloader = Reloader(
             open_store(settings.store),
             TaughtSecrets(secret_files, self.redactor),
@@ -115,7 +117,8 @@ class World:
             self.forget,
             settings.poll,
             self.pool.lease,
-            swapped=self.expel,
+            swapped=self.swapped,
+            kept=gc.freeze,
         )
         self.local = Local()
         self.receivers = Receivers(open_receivers(settings.notify, self.local), self.reloader.notified)
@@ -155,6 +158,12 @@ class World:
         for session in self.sessions:
             if session.prefix == prefix:
                 self.sessions.end(session)
+
+    def swapped(self) -> None:
+        """Another snapshot is served."""
+        self.expel()
+        for action in self.when_swapped:
+            action()
 
     def expel(self) -> None:
         expel(self.live.current.endpoints, self.sessions, self.streams)

@@ -7,7 +7,6 @@ host and port of a URL that begins with a literal scheme. `{name}` stands for `{
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -55,13 +54,20 @@ class UrlTemplate(Template):
         self.scope: Evaluate = with_fuel(late, lambda scope: scope)
         self.base_secret = any("secrets" in node.roots for node in nodes)
         self.secret = any("secrets" in node.roots for node in late)
-        super().__init__(reads_of([*nodes, *late]), self._whole, all(node.constant for node in (*nodes, *late)))
+        whole = _whole(self.scope, self.base, self.path, self.query)
+        super().__init__(reads_of([*nodes, *late]), whole, all(node.constant for node in (*nodes, *late)))
 
-    def _whole(self, context: Mapping[str, Any]) -> str:
-        scope = self.scope(context)
-        found = [pair if isinstance(pair, str) else pair(scope) for pair in self.query]
+
+def _whole(scope_of: Evaluate, base: Evaluate, path: Evaluate, pairs: list[str | Evaluate]) -> Evaluate:
+    """It knows the parts rather than the template, which is to be freed without the garbage collector."""
+
+    def render(context: Any) -> str:
+        scope = scope_of(context)
+        found = [pair if isinstance(pair, str) else pair(scope) for pair in pairs]
         query = "&".join([pair for pair in found if pair])
-        return self.base(context) + self.path(scope) + (f"?{query}" if query else "")
+        return base(context) + path(scope) + (f"?{query}" if query else "")
+
+    return render
 
 
 def compile_url(source: str, roots: frozenset[str], bound: Bound = None) -> UrlTemplate:

@@ -75,10 +75,13 @@ def failure(text: str, status: int | None = None) -> Shaped:
     return shaped
 
 
+Way = Callable[["AnswerPlan", Response, Scope], Shaped]
+
+
 class AnswerPlan:
     """`shape(response, scope)` never raises: an answer that cannot be shaped is an error that says why."""
 
-    __slots__ = ("_needs", "_output", "_select", "_template", "_uri", "reads", "shape")
+    __slots__ = ("_needs", "_output", "_select", "_shape", "_template", "_uri", "_way", "reads")
 
     def __init__(self, tool: Tool, template: Template | None, blocks: bool) -> None:
         answer = tool.response
@@ -88,16 +91,20 @@ class AnswerPlan:
         self._uri = f"portico://answer/{tool.name}"
         self.reads: frozenset[tuple[str, ...]] = template.reads if template else frozenset()
         self._needs = frozenset(read[1] for read in self.reads if read[0] == "response" and len(read) > 1)
-        chosen = self._chosen(blocks)
-        unchanged = chosen == self._passed and self._output is None
-        self.shape: Callable[[Response, Scope], Shaped] = self._unchanged if unchanged else self._guarded(chosen)
+        # Functions rather than methods of this plan, which is to be freed without the garbage collector.
+        self._way: Way = self._chosen(blocks)
+        unchanged = self._way is AnswerPlan._passed and self._output is None
+        self._shape: Way = AnswerPlan._unchanged if unchanged else AnswerPlan._guarded
 
-    def _chosen(self, blocks: bool) -> Callable[[Response, Scope], Shaped]:
+    def shape(self, response: Response, scope: Scope) -> Shaped:
+        return self._shape(self, response, scope)
+
+    def _chosen(self, blocks: bool) -> Way:
         if self._template is not None:
-            return self._authored if blocks else self._written
+            return AnswerPlan._authored if blocks else AnswerPlan._written
         if self._select is not None:
-            return self._selected
-        return self._passed
+            return AnswerPlan._selected
+        return AnswerPlan._passed
 
     def _unchanged(self, response: Response, scope: Scope) -> Shaped:
         """What _passed makes of the most frequent kind of answer; every other is left to it."""
@@ -113,18 +120,15 @@ class AnswerPlan:
             return self._passed(response, scope)
         return Shaped(content, _one_line(body), False, response.status)
 
-    def _guarded(self, shape: Callable[[Response, Scope], Shaped]) -> Callable[[Response, Scope], Shaped]:
-        def guarded(response: Response, scope: Scope) -> Shaped:
-            if response.status >= 300:
-                return _refused(response)
-            try:
-                return shape(response, scope)
-            except RenderError as error:
-                return failure(f"The answer could not be shaped: {error.message}.", response.status)
-            except UnicodeEncodeError:
-                return failure("The answer could not be shaped: it holds half of a surrogate pair.", response.status)
-
-        return guarded
+    def _guarded(self, response: Response, scope: Scope) -> Shaped:
+        if response.status >= 300:
+            return _refused(response)
+        try:
+            return self._way(self, response, scope)
+        except RenderError as error:
+            return failure(f"The answer could not be shaped: {error.message}.", response.status)
+        except UnicodeEncodeError:
+            return failure("The answer could not be shaped: it holds half of a surrogate pair.", response.status)
 
     def _passed(self, response: Response, scope: Scope) -> Shaped:
         body, status = response.body, response.status

@@ -5,7 +5,7 @@ Each judge looks at one matter; all of them run, so that every problem is told a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from portico.config.check.answers import judge_response
@@ -40,8 +40,11 @@ class Checked:
     positions: Positions = field(default=NOWHERE, repr=False, compare=False)
 
 
-def check(text: str | bytes, source: str, *, secrets: frozenset[str] | None = None) -> Checked:
-    """Judge one document. `secrets` are the names that exist, None when that is not known. Never raises."""
+def check(
+    text: str | bytes, source: str, *, secrets: frozenset[str] | Callable[[str], frozenset[str]] | None = None
+) -> Checked:
+    """Judge one document. `secrets` are the names that exist, those of a tenant where it is a function, None when that
+    is not known. Never raises."""
     loaded = load(text, source)
     findings = Findings(source, loaded.positions, loaded.problems)
     if not loaded.readable:

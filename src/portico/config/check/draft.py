@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -36,14 +37,14 @@ class Draft:
     resource_names: frozenset[str]
 
 
-def draft(raw: Any, findings: Findings, secrets: frozenset[str] | None) -> Draft:
+def draft(raw: Any, findings: Findings, secrets: frozenset[str] | Callable[[str], frozenset[str]] | None) -> Draft:
     """Parse, and save what can be saved."""
     document = parse(raw, findings)
     values = raw.get("values") if isinstance(raw, dict) else None
     return Draft(
         document,
         findings,
-        secrets,
+        secrets if secrets is None or isinstance(secrets, frozenset) else _of_tenant(document, secrets),
         values if isinstance(values, dict) else {},
         _entries(document, raw, "routers", Router, findings),
         _entries(document, raw, "servers", Server, findings),
@@ -57,6 +58,11 @@ def draft(raw: Any, findings: Findings, secrets: frozenset[str] | None) -> Draft
         _written(raw, "prompts", "name"),
         _written(raw, "resources", "uri", "uriTemplate"),
     )
+
+
+def _of_tenant(document: Document | None, secrets: Callable[[str], frozenset[str]]) -> frozenset[str] | None:
+    """Not known either, where it cannot be read whose document it is."""
+    return secrets(document.tenant) if document is not None else None
 
 
 def _entries(

@@ -42,6 +42,11 @@ class KnownHeads:
         self._most = most
         self._heads: dict[bytes, KnownHead] = {}
 
+    def forget_lanes(self) -> None:
+        """What they settled is about what is served no more, and would keep it in memory."""
+        for head in self._heads.values():
+            head.lane = None
+
     def find(self, data: bytes) -> tuple[KnownHead, bytes, bytes] | None:
         """The head that one whole request begins with, the digits of its length, and its body."""
         at = data.find(_LENGTH) + 7

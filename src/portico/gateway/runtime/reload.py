@@ -11,9 +11,9 @@ import contextlib
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from portico.config.check import Checked, check, check_together
+from portico.config.check import check_together
 from portico.config.document import Document
 from portico.config.key import Key
 from portico.config.problem import Problem, Severity, pointer, quoted
@@ -21,11 +21,11 @@ from portico.gateway.routing.endpoint import Endpoint
 from portico.gateway.runtime.compile import Compiled
 from portico.gateway.runtime.guards import with_keys
 from portico.gateway.runtime.live import Live, differences, moved, vanished
+from portico.gateway.runtime.prepare import Prepared, Preparing, giving_way
 from portico.gateway.runtime.snapshot import DocumentState, Snapshot
 from portico.net.errors import NetError
 from portico.store.secrets import Secrets
 from portico.store.store import Store, StoredText
-from portico.template import RenderError, TemplateError
 from portico.upstream.mcp.upstream import McpSpec
 
 log = logging.getLogger("portico.reload")
@@ -77,21 +77,6 @@ class Leases:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """One document's text, checked and, when nothing stands against it, compiled."""
-
-    text: bytes | None
-    secrets: tuple[tuple[str, str], ...]
-    problems: tuple[Problem, ...]
-    checked: Checked | None = None
-    compiled: Compiled | None = None
-
-    @property
-    def document(self) -> Document | None:
-        return self.checked.document if self.checked is not None else None
-
-
-@dataclass(frozen=True, slots=True)
 class Report:
     """What a reload did: the revision now served, and what stands against documents."""
 
@@ -103,7 +88,7 @@ class Report:
 
 class Reloader:
     """`announce` tells clients of an endpoint what changed; `forget` ends what hangs on an endpoint that is gone;
-    `swapped` is called as soon as another snapshot is served."""
+    `swapped` is called as soon as another snapshot is served; `kept` see Preparing."""
 
     def __init__(
         self,
@@ -117,11 +102,12 @@ class Reloader:
         lease: Callable[[Collection[McpSpec]], Lease] | None = None,
         keys: KeySource | None = None,
         swapped: Callable[[], None] = lambda: None,
+        kept: Callable[[], object] = lambda: None,
     ) -> None:
         self._source = source
         self._secrets = secrets
         self._live = live
-        self._build = build
+        self._preparing = Preparing(build, kept)
         self._announce = announce
         self._forget = forget
         self._poll = poll
@@ -169,9 +155,9 @@ class Reloader:
             secrets = await self._secrets.read()
             keys = await self._keys.read()
             texts = await self._source.list()
-            prepared = await asyncio.to_thread(self._prepare, texts, secrets)
-            snapshot = self._assemble(revision, prepared, keys)
-            self._prepared = prepared
+            prepared, snapshot, good = await asyncio.to_thread(self._make, revision, texts, secrets, keys)
+            remains = [*self._good.values(), *self._prepared.values()]
+            self._prepared, self._good = prepared, good
             self._seen = revision
             former, self._leased = self._leased, self._lease_for(snapshot)
             before = self._live.swap(snapshot)
@@ -180,7 +166,11 @@ class Reloader:
             await self._tell(before, snapshot)
             if former is not None:
                 former.release()
-            return _report(before, snapshot)
+            report = _report(before, snapshot)
+            remains[:0] = before.endpoints.values()
+            del before
+            await _let_go(remains)
+            return report
 
     def _lease_for(self, snapshot: Snapshot) -> Lease | None:
         """The upstreams of this generation. Those that the one before has too go on running."""
@@ -213,48 +203,17 @@ class Reloader:
                 return
             last = now
 
-    def _prepare(self, texts: list[StoredText], secrets: Secrets) -> dict[str, Prepared]:
-        """Check and compile what has changed; runs in a thread, beside the loop that serves."""
-        prepared = {}
-        for stored in texts:
-            before = self._prepared.get(stored.key)
-            if before is not None and before.text is not None and before.text == stored.text:
-                tenant = before.document.tenant if before.document is not None else None
-                if tenant is not None and before.secrets == _frozen(secrets.get(tenant, {})):
-                    prepared[stored.key] = before
-                    continue
-            prepared[stored.key] = self._prepare_one(stored, secrets)
-        return prepared
+    def _make(
+        self, revision: str, texts: Sequence[StoredText], secrets: Secrets, keys: Mapping[str, Sequence[Key]]
+    ) -> tuple[dict[str, Prepared], Snapshot, dict[str, Compiled]]:
+        """Everything that takes time; runs in a thread, beside the loop that serves."""
+        with giving_way():
+            prepared = self._preparing.prepare(texts, secrets, self._prepared)
+            return prepared, *self._assemble(revision, prepared, keys)
 
-    def _prepare_one(self, stored: StoredText, secrets: Secrets) -> Prepared:
-        if stored.text is None:
-            problem = Problem(
-                code="unreadable",
-                severity=Severity.ERROR,
-                message=stored.error or "The document cannot be read",
-                mend="Make the file readable for the gateway's user, or remove it",
-                pointer="",
-                line=1,
-                column=1,
-                source=stored.key,
-            )
-            return Prepared(None, (), (problem,))
-        checked = check(stored.text, stored.key)
-        if checked.document is None:
-            return Prepared(stored.text, (), checked.problems, checked)
-        mine = secrets.get(checked.document.tenant, {})
-        checked = check(stored.text, stored.key, secrets=frozenset(mine))
-        if checked.document is None:
-            return Prepared(stored.text, _frozen(mine), checked.problems, checked)
-        try:
-            compiled = self._build(checked.document, mine)
-        except (RenderError, TemplateError) as error:
-            mend = "Mend the template, or give the value or secret that it reads"
-            problem = Problem("not-compiled", Severity.ERROR, error.message, mend, "", 1, 1, stored.key)
-            return Prepared(stored.text, _frozen(mine), (*checked.problems, problem), checked)
-        return Prepared(stored.text, _frozen(mine), checked.problems, checked, compiled)
-
-    def _assemble(self, revision: str, prepared: dict[str, Prepared], keys: Mapping[str, Sequence[Key]]) -> Snapshot:
+    def _assemble(
+        self, revision: str, prepared: dict[str, Prepared], keys: Mapping[str, Sequence[Key]]
+    ) -> tuple[Snapshot, dict[str, Compiled]]:
         conflicts = check_together([entry.checked for entry in prepared.values() if entry.checked is not None])
         wanted = {key: None if key in conflicts else entry.compiled for key, entry in prepared.items()}
         owners: dict[str, str] = {}
@@ -278,8 +237,7 @@ class Reloader:
                 compiled = None
             serving = "nothing" if compiled is None else "current" if compiled is entry.compiled else "last good"
             states.append(_state(key, entry, serving, tuple(problems), compiled))
-        self._good = good
-        return Snapshot(revision, endpoints, sorted(states, key=lambda state: state.source))
+        return Snapshot(revision, endpoints, sorted(states, key=lambda state: state.source)), good
 
     async def _tell(self, before: Snapshot, after: Snapshot) -> None:
         for prefix in (*vanished(before, after), *moved(before, after)):
@@ -288,6 +246,14 @@ class Reloader:
             for _ in self._announce(prefix, kinds, uris):
                 await asyncio.sleep(0)
         _log(before, after)
+
+
+async def _let_go(remains: list[Any]) -> None:
+    """The last holds on what is served no more, given up one by one: freed at once, it would take longer than a call
+    may wait."""
+    while remains:
+        remains.pop()
+        await asyncio.sleep(0)
 
 
 def _taken(compiled: Compiled | None, owners: Mapping[str, str]) -> str | None:
@@ -318,10 +284,6 @@ def _is_old(revision: str, seen: str) -> bool:
     if revision.isdecimal() and seen.isdecimal():
         return int(revision) <= int(seen)
     return bool(revision) and revision == seen
-
-
-def _frozen(secrets: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(secrets.items()))
 
 
 def _state(

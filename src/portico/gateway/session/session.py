@@ -202,5 +202,8 @@ class Session:
         self.questions.clear()
         for action in self.on_end:
             action()
+        # These know the session; parted, it does not wait for the garbage collector.
+        self.on_end.clear()
+        self.upstreams.clear()
         for log in self.logs.values():
             log.finish()

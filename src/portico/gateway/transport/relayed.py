@@ -29,7 +29,7 @@ class Relayed:
     def __init__(self, shared: Conversations, call: Call, method: Method, open_sink: Open) -> None:
         self._shared = shared
         self._call = call
-        self._open = open_sink
+        self._open: Open | None = open_sink
         self._sink: Sink | None = None
         self._finish: Callable[[], None] = lambda: None
         self._first: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
@@ -50,7 +50,7 @@ class Relayed:
         self._sink.send(message)
 
     def _begin(self) -> bool:
-        if self._first.done():
+        if self._first.done() or self._open is None:
             return False
         try:
             stream = self._shared.open_stream(self._call)
@@ -69,3 +69,6 @@ class Relayed:
             self._finish()
         elif not self._first.done():
             self._first.set_result(alone(answer))
+        # What was given to it knows it; parted, nothing of the call waits for the garbage collector.
+        self._open = self._sink = self._call.notify = None
+        self._finish = self._after = lambda: None

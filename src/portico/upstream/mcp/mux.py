@@ -135,6 +135,8 @@ class Mux:
 
     def _over(self, asked: Asked) -> None:
         self._asked.pop(asked.number, None)
+        # It may know itself by what it hears with; parted, it does not wait for the garbage collector.
+        asked.hear = None
         self.used = self._loop.time()
 
     def take(self, data: bytes) -> None:
