@@ -186,6 +186,24 @@ def reload(
     raise typer.Exit(code)
 
 
+@app.command("inspect")
+def inspect_endpoint(
+    target: Annotated[str, typer.Argument(help="URL of any MCP endpoint, or PREFIX of one of a running gateway.")],
+    header: Annotated[list[str] | None, typer.Option(help="'Name: value' to send along; may be repeated.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    admin: Annotated[str, typer.Option(help="HOST:PORT of the gateway's admin listener, for a PREFIX.")] = (
+        "127.0.0.1:5239"
+    ),
+    token: Annotated[str, typer.Option(envvar="PORTICO_ADMIN_TOKEN", help="Its token, if it has one.")] = "",
+) -> None:
+    """Show what an endpoint offers, from where, in which eras, and what its tools cost. Exit 1 when part is away."""
+    from portico.apps.inspect.command import inspect as look
+
+    text, code = look(target, header or [], admin, token, as_json)
+    typer.echo(text, err=code == 2)
+    raise typer.Exit(code)
+
+
 @app.command("announce")
 def announce(
     notify: Annotated[list[str] | None, typer.Option(help="URL of a notifier; may be repeated.")] = None,

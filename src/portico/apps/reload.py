@@ -6,38 +6,15 @@ import asyncio
 
 import msgspec
 
-from portico.net.egress import Egress
-from portico.net.errors import NetError
-from portico.net.http_client import HttpClient
-from portico.net.origin import Origin
-
-PATIENCE = 60.0
+from portico.apps import admin as listener
 
 
 def ask(admin: str, token: str) -> tuple[str, int]:
     """What the gateway reports, and the exit code."""
-    return asyncio.run(_ask(admin, token))
-
-
-async def _ask(admin: str, token: str) -> tuple[str, int]:
-    host, _, port = admin.rpartition(":")
-    client = HttpClient(Egress.parse("any"))
-    head = f"POST /reload HTTP/1.1\r\nHost: {admin}\r\nContent-Length: 0\r\n"
-    if token:
-        head += f"Authorization: Bearer {token}\r\n"
     try:
-        origin = Origin("http", host.strip("[]"), int(port))
-        deadline = asyncio.get_running_loop().time() + PATIENCE
-        answer = await client.send(
-            origin, (head + "\r\n").encode("latin-1"), deadline=deadline, first_byte=PATIENCE, idempotent=False
-        )
-    except (NetError, ValueError) as error:
-        return f"The gateway's admin listener at {admin} did not answer: {error}", 2
-    finally:
-        await client.aclose()
-    if answer.status != 200:
-        return answer.body.decode("utf-8", "replace").strip(), 2
-    return _words(msgspec.json.decode(answer.body))
+        return _words(msgspec.json.decode(asyncio.run(listener.ask(admin, token, "POST", "/reload"))))
+    except listener.NoAnswer as error:
+        return str(error), 2
 
 
 def _words(report: dict[str, object]) -> tuple[str, int]:

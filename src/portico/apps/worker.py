@@ -13,6 +13,7 @@ from typing import Any
 
 from portico.apps import limits
 from portico.apps.gauges import register
+from portico.apps.inside import inside
 from portico.apps.memory import Memory
 from portico.apps.sockets import listen_unix
 from portico.apps.status import status
@@ -191,7 +192,7 @@ class Worker:
                 await asyncio.to_thread(self._memory.give_back)
 
     def _questions(self) -> tuple[str, ...]:
-        return ("figures", "status", "reload", "notify")
+        return ("figures", "status", "reload", "notify", "inspect")
 
     def _question(self, name: str) -> Callable[[str], Any]:
         return lambda about: self._answer(name, about)
@@ -203,6 +204,8 @@ class Worker:
             return self.world.figures.snapshot()
         if question == "reload":
             return await self.reload()
+        if question == "inspect":
+            return await inside(self.world, about)
         return status(self.world, len(self.public))
 
 

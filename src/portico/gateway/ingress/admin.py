@@ -6,6 +6,7 @@ import asyncio
 import hmac
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Protocol
+from urllib.parse import unquote
 
 import msgspec
 
@@ -52,12 +53,17 @@ class Admin:
             return Reply(200, body, ((b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),))
         if route == ("GET", b"/status"):
             return Reply(200, msgspec.json.format(msgspec.json.encode(await self._ask("status"))), (JSON,))
+        if route == ("GET", b"/inspect"):
+            prefix = unquote(request.query.decode("latin-1"))
+            return Reply(200, msgspec.json.encode(await self._ask("inspect", prefix)), (JSON,))
         if route == ("POST", b"/reload"):
             return self._reloaded(await self._ask("reload"))
         if route == ("POST", b"/notify"):
             return await self._notified(request.body)
         return text_reply(
-            404, "The admin listener has GET /metrics, GET /status, GET /livez, POST /reload and POST /notify."
+            404,
+            "The admin listener has GET /metrics, GET /status, GET /livez, GET /inspect?PREFIX, POST /reload and"
+            " POST /notify.",
         )
 
     async def _ask(self, question: str, about: str = "") -> list[Any]:

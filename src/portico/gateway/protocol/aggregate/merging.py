@@ -52,12 +52,15 @@ class Merged:
     lists: Mapping[str, Listing]
     remarks: tuple[Remark, ...] = ()
     sources: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    left_out: tuple[Remark, ...] = ()
+    """What the document or the caller's key leaves out, which is as somebody wants it."""
 
 
 def merge(aggregate: Aggregate, local: Catalog, found: Sequence[Lists | None], modern: bool) -> Merged:
     """`found` has the lists of each include, None for one that could not be asked."""
     owners: dict[str, dict[str, Owner]] = {}
     remarks: list[Remark] = []
+    left_out: list[Remark] = []
     pages: dict[str, Listing] = {}
     sources: dict[str, tuple[tuple[str, str], ...]] = {}
     for method, (kind, key, identity) in METHODS.items():
@@ -69,9 +72,11 @@ def merge(aggregate: Aggregate, local: Catalog, found: Sequence[Lists | None], m
             for entry in offered:
                 shown = _entry(include, kind, identity, entry)
                 if shown is None:
+                    left_out += _left_out(include, kind, identity, entry)
                     continue
                 public, own, encoded = shown
                 if kind == "tools" and aggregate.allowed is not None and not aggregate.allowed.admits(public):
+                    left_out.append(Remark(kind, public, include.spec.name, "this caller may not use it", ""))
                     continue
                 if public in taken:
                     remarks.append(_collision(kind, public, own, include, taken[public]))
@@ -84,7 +89,7 @@ def merge(aggregate: Aggregate, local: Catalog, found: Sequence[Lists | None], m
         pages[method] = listing(key, entries, entries, aggregate.page_size)
         sources[key] = tuple(taken.items())
     templates = [(_glob(public), owner) for public, owner in owners["resourceTemplates"].items()]
-    return Merged(owners, templates, pages, tuple(remarks), sources)
+    return Merged(owners, templates, pages, tuple(remarks), sources, tuple(left_out))
 
 
 def _own(lists: Listing, key: str, modern: bool) -> list[msgspec.Raw]:
@@ -107,6 +112,13 @@ def _entry(include: Include, kind: str, identity: str, raw: msgspec.Raw) -> tupl
     if kind == "tools":
         return public, own, rewriting.tool_out(include, raw, public, alias)
     return public, own, rewriting.prompt_out(raw, public, alias)
+
+
+def _left_out(include: Include, kind: str, identity: str, raw: msgspec.Raw) -> tuple[Remark, ...]:
+    own, name = rewriting.text_of(rewriting.members_of(raw).get(identity)), include.spec.name
+    if own is None:
+        return (Remark(kind, "an entry", name, f"it has no {identity}", "This is for its server to mend"),)
+    return (Remark(kind, own, name, f"the document does not include it: see `{kind}` of this include", ""),)
 
 
 def _collision(kind: str, public: str, own: str, include: Include, owner: str) -> Remark:

@@ -16,6 +16,7 @@ import msgspec
 from portico.gateway.protocol.aggregate.hearing import ALL_KINDS, UPDATED, changed_kinds, listen_params, public_update
 from portico.gateway.protocol.aggregate.lists import Lists, fetch
 from portico.gateway.protocol.aggregate.merging import Owner, Remark
+from portico.gateway.protocol.aggregate.reporting import report
 from portico.gateway.protocol.aggregate.rewriting import members_of
 from portico.gateway.protocol.aggregate.view import LIST_PATIENCE, Part, View
 from portico.gateway.protocol.call import Call
@@ -151,7 +152,7 @@ class Views:
 
     def report(self, prefix: str | None = None) -> list[dict[str, Any]]:
         """What each view has, from where, and what is hidden in it, for the admin listener."""
-        return [_report(view) for view in self._views.values() if prefix in (None, view.endpoint.prefix)]
+        return [report(view) for view in self._views.values() if prefix in (None, view.endpoint.prefix)]
 
     async def _fetch(self, call: Call, view: View, include: Include, stand: Stand) -> Lists:
         """In the client's era, with its capabilities and forwarded headers."""
@@ -350,23 +351,3 @@ async def _warm(upstream: McpUpstream) -> None:
     except NetError:
         # Its health says so; it is tried again.
         await asyncio.sleep(PAUSE)
-
-
-def _report(view: View) -> dict[str, Any]:
-    merged = view.merged
-    return {
-        "prefix": view.endpoint.prefix,
-        "era": "modern" if view.modern else "legacy",
-        "servers": [
-            {"name": part.include.spec.name, "prefix": part.include.prefix, "listed": part.lists is not None,
-             "failure": part.failure, "cut": part.lists.cut if part.lists is not None else False}
-            for part in view.parts
-        ],
-        "offers": {kind: [{"name": name, "from": source} for name, source in entries]
-                   for kind, entries in merged.sources.items()},
-        "remarks": [
-            {"kind": each.kind, "name": each.name, "server": each.server, "why": each.why, "mend": each.mend,
-             "hidden": each.hidden}
-            for each in merged.remarks
-        ],
-    }  # fmt: skip

@@ -1,0 +1,1 @@
+"""`portico inspect`: what an endpoint offers, from where, and in which era each leg is spoken."""
