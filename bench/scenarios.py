@@ -65,6 +65,26 @@ def _relayed(kind: str) -> tuple[Scenario, Scenario]:
     )
 
 
+def _bridged() -> tuple[Scenario, Scenario]:
+    """A client of each era, and an MCP server behind the gateway that speaks the other era only."""
+    return (
+        Scenario(
+            "bridge-modern",
+            f"MCP bridge, client of {MODERN}, server of {LEGACY}",
+            "relay",
+            lambda _: modern("/bridge-legacy/mcp", "tools/call", ITEM),
+            _returns_item,
+        ),
+        Scenario(
+            "bridge-legacy",
+            f"MCP bridge, client of {LEGACY}, server of {MODERN}",
+            "relay",
+            lambda server: legacy_call(server, "/bridge-modern/mcp"),
+            _returns_item,
+        ),
+    )
+
+
 def _passes(number: int, body: bytes) -> bool:
     return len(body) == 400 and json.loads(body)["id"] == f"item-{number}"
 
@@ -118,6 +138,7 @@ SCENARIOS = (
     ),
     *_relayed("http"),
     *_relayed("stdio"),
+    *_bridged(),
     Scenario("two-workers", "REST tool call, 2026-07-28, two workers", "workers", modern_call, _returns_item),
     Scenario(
         "fastmcp",

@@ -170,11 +170,13 @@ class Servers:
 
 
 def relays(port: int, cores: str) -> dict[str, Any]:
-    """A document with two MCP servers: one over streamable HTTP, one over stdio, pinned to other cores than its
-    gateway."""
+    """A document with MCP servers: over streamable HTTP, over stdio, pinned to other cores than its gateway, and one of
+    each era over streamable HTTP that speaks no other."""
     arguments = ["-c", cores, sys.executable, "-m", MCP_SERVER, "stdio"]
     servers = {
         "relay-http": {"url": f"http://127.0.0.1:{port}/mcp"},
+        "bridge-legacy": {"url": f"http://127.0.0.1:{port}/mcp?legacy", "protocol": "legacy"},
+        "bridge-modern": {"url": f"http://127.0.0.1:{port}/mcp?modern", "protocol": "modern"},
         "relay-stdio": {"command": "taskset", "args": arguments, "cwd": str(ROOT)},
     }
     routers = [{"prefix": f"/{name}", "server": name} for name in servers]

@@ -210,9 +210,12 @@ async def directly(upstream: Upstream) -> list[dict[str, Any]]:
 
 
 def seen(result: dict[str, Any]) -> dict[str, Any]:
-    """What was said, without what tells the eras apart, what means its absence, and the day."""
+    """What was said, without what tells the eras apart, what means its absence, and the day. Modern clients know no
+    `execution` of a tool, and some drop it."""
     kept = ("tools", "content", "structuredContent")
     shown = {key: result[key] for key in kept if key in result}
+    if "tools" in shown:
+        shown["tools"] = [{key: tool[key] for key in tool if key != "execution"} for tool in shown["tools"]]
     text = re.sub(r"\d{4}-\d\d-\d\dT", "(day)T", json.dumps({**shown, "isError": result.get("isError", False)}))
     return json.loads(text)
 

@@ -1,5 +1,6 @@
 """Calls that are relayed to an MCP server, by the short way and by the general one: a request over ASGI never takes the
-short one, so that every test which runs with both ways in shows that they answer alike.
+short one, so that every test which runs with both ways in shows that they answer alike. `crossed` is a server that
+does not speak the era of its client.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.anyio
 
 PROCESS = {"command": sys.executable, "args": [rude_server.__file__, "stdio"]}
 KINDS = ["http", pytest.param("stdio", marks=pytest.mark.e2e)]
+ALL_KINDS = [*KINDS, "crossed"]
 ERAS = ["modern", "legacy"]
 TIMEOUT = 2.0
 
@@ -36,8 +38,13 @@ async def rude(folder: Path, **settings: Any) -> AsyncIterator[Gateway]:
     document = {
         "version": 1,
         "name": "rude",
-        "routers": [{"prefix": f"/{kind}", "server": kind} for kind in ("http", "stdio")],
-        "mcpServers": {"http": {"url": url, **limits}, "stdio": {**PROCESS, **limits}},
+        "routers": [{"prefix": f"/{kind}", "server": kind} for kind in ("http", "stdio", "legacy", "modern")],
+        "mcpServers": {
+            "http": {"url": url, **limits},
+            "stdio": {**PROCESS, **limits},
+            "legacy": {"url": f"{url}?legacy", "protocol": "legacy", **limits},
+            "modern": {"url": f"{url}?modern", "protocol": "modern", **limits},
+        },
     }
     async with server, running(folder, {"rude.json": json.dumps(document)}, **settings) as gateway:
         yield gateway
@@ -96,7 +103,8 @@ def answer_of(reply: Reply) -> Any:
 
 
 async def caller_of(gateway: Gateway, kind: str, era: str, capabilities: dict[str, Any] | None = None) -> Caller:
-    path = f"/{kind}"
+    other = {"modern": "legacy", "legacy": "modern"}[era]
+    path = f"/{other}" if kind == "crossed" else f"/{kind}"
     if era == "modern":
         return Caller(gateway, path, None)
     info = {"name": "test", "version": "1"}
@@ -134,7 +142,7 @@ async def test_an_answer_is_relayed_as_json_under_the_id_of_the_call(
 
 
 @pytest.mark.parametrize("era", ERAS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ALL_KINDS)
 @pytest.mark.parametrize("plain", [True, False], ids=["json", "events"])
 async def test_an_error_of_the_server_is_relayed(relaying: Gateway, kind: str, era: str, plain: bool) -> None:
     caller = await caller_of(relaying, kind, era)
@@ -242,7 +250,7 @@ async def test_a_server_that_breaks_off_is_named(relaying: Gateway, era: str) ->
         assert "ended its stream before it had answered" in message
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ALL_KINDS)
 async def test_many_at_once_are_not_mixed_up(relaying: Gateway, kind: str) -> None:
     callers = [await caller_of(relaying, kind, era) for era in ERAS * 2]
 
@@ -291,7 +299,7 @@ def close_the_general_way(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("era", ERAS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ALL_KINDS)
 async def test_plain_calls_take_the_short_way_once_the_server_is_known(short: Gateway, kind: str, era: str) -> None:
     caller = await caller_of(short, kind, era)
     await caller.text("echo")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -117,12 +117,15 @@ class Relay:
             if call.session is not None:
                 call.session.forget_questions(call.call_id)
 
-    def ready(self, spec: McpSpec, session: Session | None) -> Conversation | None:
-        """What `conversation` would give, where nothing has to be asked or opened first."""
+    def ready(self, spec: McpSpec, session: Session | None, capabilities: Mapping[str, Any]) -> object | None:
+        """What `conversation` would give, where nothing has to be asked or opened first. The capabilities are those of
+        a modern client."""
         if session is not None:
             return session.upstreams.get(spec)
         upstream = self._find(spec)
-        return upstream.ready if upstream is not None and not self.bridge.routes(spec) else None
+        if upstream is None or self.bridge.routes(spec):
+            return None
+        return upstream.ready or self.bridge.ready(upstream, capabilities)
 
     async def follow(self, call: Call, rest: Rest) -> Answer:
         """The answer to a call that is under way at the upstream."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 from asyncio import CancelledError, Task
+from collections.abc import Mapping
 from typing import Any
 
 from portico.gateway.exchange import JSON_ONLY, Reply, Request
 from portico.gateway.protocol.call import Call
 from portico.gateway.protocol.dispatch import Answer, Method, broken, ended
-from portico.gateway.protocol.params import decode_plain_relayed_call
+from portico.gateway.protocol.params import UNSET, decode_plain_relayed_call
 from portico.gateway.protocol.relay import answered, deadline, unreachable
 from portico.gateway.routing.endpoint import Endpoint
 from portico.gateway.session.session import Session
@@ -100,7 +101,7 @@ class RelayShortcut:
             if session is None or not _can_be_asked_apart(session):
                 return None
             version = session.version
-        conversation = self._conversation(lane, endpoint, session)
+        conversation = self._conversation(lane, endpoint, session, plain[2])
         started = shared.clock()
         if conversation is None or started >= lane.until:
             return None
@@ -118,10 +119,12 @@ class RelayShortcut:
             request.on_disconnect = call.cancel
         return call, conversation, plain[1]
 
-    def _conversation(self, lane: Lane, endpoint: Endpoint, session: Session | None) -> Direct | None:
+    def _conversation(
+        self, lane: Lane, endpoint: Endpoint, session: Session | None, capabilities: Mapping[str, Any]
+    ) -> Direct | None:
         """With the upstream, where it is ready; what the head of the request gives it is made once."""
         spec = endpoint.upstream
-        found: Any = self._shared.relay.ready(spec, session) if spec is not None else None
+        found: Any = self._shared.relay.ready(spec, session, capabilities) if spec is not None else None
         if found is None or found is lane.conversation:
             return found
         if not isinstance(found, Direct):
@@ -130,14 +133,17 @@ class RelayShortcut:
         return found
 
 
-def _plain(body: bytes, lane: Lane) -> tuple[Id, bytes] | None:
-    """Id and params of a call that wants nothing but its answer, and says what its head says."""
+def _plain(body: bytes, lane: Lane) -> tuple[Id, bytes, Mapping[str, Any]] | None:
+    """Id, params and client capabilities of a call that wants nothing but its answer, and says what its head says."""
     plain = plain_call(body)
     # A token that stands there twice, or with an escape, might be read elsewhere than here.
     if plain is None or mentions(plain[1], b"progressToken"):
         return None
     params = decode_plain_relayed_call(plain[1])
-    return plain if params is not None and lane.agrees(params.name, params.meta) else None
+    if params is None or not lane.agrees(params.name, params.meta):
+        return None
+    meta = params.meta
+    return *plain, {} if meta is UNSET or meta.capabilities is UNSET else meta.capabilities
 
 
 def _can_be_asked_apart(session: Session) -> bool:

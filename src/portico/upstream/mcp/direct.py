@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from portico.upstream.mcp.upstream import Conversation, Hear, Outcome
+from portico.upstream.mcp.upstream import Hear, Outcome
 from portico.wire.jsonrpc import Id
 
 Rest = asyncio.Task[Outcome]
@@ -14,8 +14,8 @@ Rest = asyncio.Task[Outcome]
 
 
 @runtime_checkable
-class Direct(Conversation, Protocol):
-    """A conversation in which a call of a tool needs no task, as long as nothing is said before its answer."""
+class Direct(Protocol):
+    """Whoever can pass on a call of a tool that needs no task, as long as nothing is said before its answer."""
 
     def prepared(self, headers: Mapping[str, str]) -> Any:
         """What goes with a call that has these headers; made once for the many that have the same."""

@@ -36,6 +36,13 @@ class Eras:
         """Whether the upstream is known to speak it, without asking."""
         return self._known.get(era, False) if self._pinned == "auto" else era == self._pinned
 
+    @property
+    def is_legacy(self) -> bool:
+        """Whether it is known not to speak the modern era."""
+        if self._pinned != "auto":
+            return self._pinned == "legacy"
+        return self._known.get("modern") is False
+
     async def all(self) -> frozenset[Era]:
         return frozenset([era for era in BOTH if await self.speak(era)])
 

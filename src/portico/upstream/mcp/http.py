@@ -51,6 +51,10 @@ class HttpUpstream:
         return self._modern
 
     @property
+    def is_legacy(self) -> bool:
+        return self._eras.is_legacy
+
+    @property
     def ready(self) -> Conversation | None:
         return self._modern if self._modern.greeting and self._eras.knows("modern") else None
 

@@ -94,8 +94,11 @@ class Conversation(Protocol):
     """A legacy session with an upstream, or the stateless face of a modern one."""
 
     era: Era
-    greeting: bytes
-    """The result of `initialize` or `server/discover`, as the upstream wrote it."""
+
+    @property
+    def greeting(self) -> bytes:
+        """The result of `initialize` or `server/discover`, as the upstream wrote it."""
+        ...
 
     async def request(
         self,
@@ -151,6 +154,11 @@ class McpUpstream(Protocol):
     async def legacy(self, hello: Hello) -> Conversation: ...
 
     async def modern(self) -> Conversation: ...
+
+    @property
+    def is_legacy(self) -> bool:
+        """Whether it is known not to speak the modern era."""
+        ...
 
     @property
     def ready(self) -> Conversation | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from portico import __version__
@@ -12,8 +13,10 @@ from portico.gateway.protocol.bridge.held import Held
 from portico.gateway.protocol.bridge.lanes import Lanes
 from portico.gateway.protocol.bridge.legacy_client import LegacyClient
 from portico.gateway.protocol.bridge.members import encode
-from portico.gateway.protocol.bridge.modern_client import ModernClient, hello_of
+from portico.gateway.protocol.bridge.modern_client import MOST_CAPABILITIES, ModernClient, hello_of
+from portico.gateway.protocol.bridge.parked import ASKABLE
 from portico.gateway.protocol.bridge.parking import Parking
+from portico.gateway.protocol.bridge.plain_client import PlainClient
 from portico.gateway.protocol.bridge.routed import Routed
 from portico.gateway.protocol.bridge.seal import Seal, binding
 from portico.gateway.protocol.bridge.subscription import Subscription
@@ -22,6 +25,8 @@ from portico.gateway.protocol.call import Call
 from portico.gateway.protocol.params import UNSET
 from portico.upstream.mcp.upstream import Conversation, Hello, McpSpec, McpUpstream
 
+ASKED = frozenset(ASKABLE.values())
+MOST_KINDS = 64
 _SELF = who_asks(b"{}", encode({"name": "portico", "version": __version__}))
 
 Find = Callable[[McpSpec], McpUpstream | None]
@@ -38,6 +43,7 @@ class Bridge:
         self._alone = alone
         self._clock = clock
         self._held: WeakKeyDictionary[Conversation, Held] = WeakKeyDictionary()
+        self._plain: WeakKeyDictionary[McpUpstream, dict[bytes, PlainClient]] = WeakKeyDictionary()
         self._lasting: dict[asyncio.Future[None], McpUpstream] = {}
         self._subscriptions: dict[Conversation, Subscription] = {}
 
@@ -70,6 +76,20 @@ class Bridge:
         )
         await client.open()
         return client
+
+    def ready(self, upstream: McpUpstream, capabilities: Mapping[str, Any]) -> PlainClient | None:
+        """The short way of a modern client to a server that is known to be a legacy one, where the client cannot be
+        asked: one that can may have to wait."""
+        if not upstream.is_legacy or not ASKED.isdisjoint(capabilities):
+            return None
+        key = encode(capabilities) if capabilities else b"{}"
+        mine = self._plain.setdefault(upstream, {})
+        found = mine.get(key)
+        if found is None and len(key) <= MOST_CAPABILITIES and upstream.spec.session == "shared":
+            if len(mine) >= MOST_KINDS:
+                mine.clear()
+            found = mine[key] = PlainClient(upstream, capabilities)
+        return found
 
     def routes(self, spec: McpSpec) -> bool:
         """Whether what a modern server keeps in its `requestState` is good in one worker only."""

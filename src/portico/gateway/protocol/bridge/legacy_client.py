@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -29,12 +29,15 @@ from portico.gateway.protocol.bridge.seal import LIFETIME
 from portico.gateway.protocol.bridge.subscription import Seat, Subscription
 from portico.gateway.protocol.bridge.translation import LEVEL, greeting, legacy_outcome, who_asks
 from portico.gateway.session.session import LEVELS
+from portico.upstream.mcp.direct import Direct, Rest
+from portico.upstream.mcp.http_stateless import header_value
 from portico.upstream.mcp.upstream import Conversation, Era, Hear, Heard, Hello, Outcome
 from portico.wire import errors
 from portico.wire.jsonrpc import Id
 
 FIRST_LEVEL = "info"
 MOST_PAGES = 100
+MOST_NAMES = 1_000
 PATIENCE = 10.0
 _PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
@@ -46,6 +49,22 @@ class NoAnswer(Exception):
     def __init__(self, member: bytes) -> None:
         super().__init__()
         self.member = member
+
+
+class Prepared:
+    """What goes with calls that have the same headers, by the name of the tool, which a modern server wants in one."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self.headers = headers
+        self._lines: dict[str, Any] = {}
+
+    def lines(self, direct: Direct, name: str) -> Any:
+        found = self._lines.get(name)
+        if found is None:
+            if len(self._lines) >= MOST_NAMES:
+                self._lines.clear()
+            found = self._lines[name] = direct.prepared({**self.headers, "Mcp-Name": header_value(name)})
+        return found
 
 
 class LegacyClient:
@@ -86,18 +105,57 @@ class LegacyClient:
             return self._set_level(params)
         if method in ("resources/subscribe", "resources/unsubscribe"):
             return await self._subscribe(method, params)
+        return await self._rounds(None, method, params, identifier, deadline, hear, headers)
+
+    def prepared(self, headers: Mapping[str, str]) -> Prepared:
+        return Prepared(headers)
+
+    async def begin(
+        self, prepared: Prepared, params: bytes, *, identifier: Id, deadline: float, hear: Hear
+    ) -> Outcome | Rest:
+        """See `Direct.begin`. What takes more than one request, or headers of its own, goes on in a task."""
+        first: Outcome | Rest | None = None
+        name = _name(params)
+        if name not in self._mirrors and isinstance(name, str):
+            direct = cast(Direct, self._conversation)
+            first = await direct.begin(
+                prepared.lines(direct, name),
+                self._complete(params, {}),
+                identifier=identifier,
+                deadline=deadline,
+                hear=_without_questions(hear),
+            )
+            if isinstance(first, Outcome) and not first.is_error and b"input_required" not in first.member:
+                return legacy_outcome("tools/call", first, members_of(body_of(first)))
+        rounds = self._rounds(first, "tools/call", params, identifier, deadline, hear, prepared.headers)
+        return asyncio.get_running_loop().create_task(rounds)
+
+    async def _rounds(
+        self,
+        first: Outcome | Rest | None,
+        method: str,
+        params: bytes | None,
+        identifier: Id,
+        deadline: float,
+        hear: Hear | None,
+        headers: Mapping[str, str],
+    ) -> Outcome:
+        """Ask until the server wants to know nothing more. `first` is what came of the first request, once made."""
         added: Members = {}
         listed = False
         for number in range(MOST_ROUNDS + 1):
-            asked_as = identifier if number == 0 else f"{identifier}~{number}"
-            outcome = await self._conversation.request(
-                method,
-                self._complete(params, added),
-                identifier=asked_as,
-                deadline=deadline,
-                hear=_without_questions(hear),
-                headers=self._headers(method, params, headers),
-            )
+            if first is not None:
+                outcome, first = (first if isinstance(first, Outcome) else await first), None
+            else:
+                asked_as = identifier if number == 0 else f"{identifier}~{number}"
+                outcome = await self._conversation.request(
+                    method,
+                    self._complete(params, added),
+                    identifier=asked_as,
+                    deadline=deadline,
+                    hear=_without_questions(hear),
+                    headers=self._headers(method, params, headers),
+                )
             if outcome.is_error and not listed and method == "tools/call" and _lacks_headers(outcome):
                 listed = True
                 await self._learn(deadline, headers)
@@ -240,11 +298,23 @@ def _put(question: msgspec.Raw, hear: Hear) -> asyncio.Future[msgspec.Raw]:
     return answer
 
 
-def _without_questions(hear: Hear | None) -> Hear | None:
+def _without_questions(hear: Hear | None) -> Hear:
     """What the server says about a request; modern servers ask nothing in this way."""
-    if hear is None:
+    return lambda heard: hear(heard) if hear is not None and heard.answer is None else None
+
+
+def _name(params: bytes) -> str | None:
+    try:
+        return _decode_named(params).name
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
-    return lambda heard: hear(heard) if heard.answer is None else None
+
+
+class _Named(msgspec.Struct):
+    name: str
+
+
+_decode_named = msgspec.json.Decoder(_Named).decode
 
 
 def _lacks_headers(outcome: Outcome) -> bool:

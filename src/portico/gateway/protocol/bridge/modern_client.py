@@ -71,7 +71,7 @@ class ModernClient:
         hints: bytes,
         until_replaced: Callable[[], asyncio.Future[None]],
     ) -> None:
-        self.greeting = b""
+        self._greeting = b""
         self._upstream = upstream
         self._hello = hello
         self._held = held
@@ -85,10 +85,14 @@ class ModernClient:
         self._server: msgspec.Raw | None = None
         self._can = {name for name in members_of(hello.capabilities) if name in ASKABLE.values()}
 
+    @property
+    def greeting(self) -> bytes:
+        return discovery(self._greeting, self._oldest, self._hints)
+
     async def open(self) -> None:
         shared = Hello(self._hello.version, self._hello.capabilities, self._hello.client)
         conversation = await self._upstream.legacy(shared)
-        self.greeting = discovery(conversation.greeting, self._oldest, self._hints)
+        self._greeting = conversation.greeting
         self._server = identity_of(conversation.greeting)
         conversation.release()
 
@@ -138,7 +142,7 @@ class ModernClient:
 
         if not may_wait:
             try:
-                outcome = await ask(_refusing(hear))
+                outcome = await ask(refusing(hear))
             finally:
                 conversation.release()
             return modern_outcome(method, outcome, self._server, self._hints)
@@ -291,13 +295,13 @@ def _quiet(hear: Hear | None, level: Any) -> Hear | None:
     return quiet
 
 
-def _refusing(hear: Hear | None) -> Hear:
+def refusing(hear: Hear | None) -> Hear:
     """For requests during which a client cannot be asked."""
 
-    def refusing(heard: Heard) -> None:
+    def refuse(heard: Heard) -> None:
         if heard.answer is not None:
             heard.answer(error_member(errors.METHOD_NOT_FOUND, "This client cannot be asked here."))
         elif hear is not None:
             hear(heard)
 
-    return refusing
+    return refuse

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 
 from portico.gateway.protocol.bridge.members import Members, body_of, encode, members_of, raw, value_of
@@ -23,6 +25,7 @@ _ABOUT_A_RESOURCE = frozenset(("resources/read", "resources/subscribe", "resourc
 # For modern clients of legacy servers ---------------------------------------------------------------------------------
 
 
+@lru_cache(256)
 def discovery(greeting: bytes, oldest: str, hints: bytes) -> bytes:
     """The result of `server/discover` that an `initialize` result stands for."""
     found = members_of(greeting)
@@ -35,6 +38,7 @@ def discovery(greeting: bytes, oldest: str, hints: bytes) -> bytes:
     return encode({**head, "_meta": meta})[:-1] + hints + b"}"
 
 
+@lru_cache(256)
 def identity_of(greeting: bytes) -> msgspec.Raw | None:
     """Who a legacy server said that it is, for `_meta` of every result."""
     found = members_of(members_of(greeting).get("serverInfo"))
