@@ -233,6 +233,26 @@ async def test_a_server_that_asks_too_much_at_once_is_asked_no_more(tmp_path: Pa
         assert "the server asked more, so the call was given up" in answer.error["message"]
 
 
+async def test_an_answer_at_another_worker_reaches_the_call(tmp_path: Path) -> None:
+    documents, peers, tool = tmp_path / "documents", tmp_path / "peers", Asking()
+    documents.mkdir()
+    peers.mkdir()
+    shared: dict[str, Any] = {"peers": peers, "key": b"k" * 32, "workers": 2}
+    async with legacy_server(tool.act) as server:
+        text = {"bridged.yaml": DOCUMENT.replace("PORT", str(server.port)).replace("ERA", "legacy")}
+        async with running(documents, text, **shared) as owner:
+            async with running(documents, {}, rest=owner.rest, **shared) as other:
+                retry = await begun(owner, "/keyed", "ada")
+                assert (await ask(other, "/keyed", "bob", **retry)).error["code"] == -32602
+                answered = await ask(other, "/keyed", "ada", **retry)
+                assert json.loads(answered.result["content"][0]["text"]) == ADA
+                assert (waiting(owner), waiting(other)) == (0, 0)
+                left = await begun(other)
+            # Its worker is no more.
+            assert "is over" in (await ask(owner, **left)).error["message"]
+            assert server.methods().count("tools/call") == 2
+
+
 async def test_what_a_client_left_out_is_asked_again(tmp_path: Path) -> None:
     async with asking(tmp_path) as (gateway, server):
         retry = await begun(gateway)

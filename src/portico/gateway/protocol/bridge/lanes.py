@@ -12,11 +12,16 @@ MOST_PROCESSES = 4
 
 
 class Lane:
-    """`waiting` calls of it wait for input. The first lane of a hello has no `owner`, so that it is kept when idle."""
+    """It has `calls`, of which `waiting` wait for input. The first lane of a hello has no `owner`, so that the session
+    is kept when idle."""
 
     def __init__(self, owner: str | None) -> None:
         self.owner = owner
+        self.calls = 0
         self.waiting = 0
+
+    def left(self) -> None:
+        self.calls -= 1
 
 
 class Lanes:
@@ -35,9 +40,9 @@ class Lanes:
         return lanes[-1]
 
     def tidy(self) -> None:
-        """Forget those in which nothing waits."""
+        """Forget those in which there is no call."""
         for key, lanes in tuple(self._lanes.items()):
-            while lanes and not lanes[-1].waiting:
+            while lanes and not lanes[-1].calls:
                 lanes.pop()
             if not lanes:
                 del self._lanes[key]

@@ -7,6 +7,7 @@ it asks during a call parks the call (parked.py); what it tells goes to whoever 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -124,16 +125,8 @@ class ModernClient:
             return await self._turn(method, parked, hear, token)
         bound = self._bound(method, params) if may_wait else b""
         lane = self._lanes.free(self._upstream.spec, self._hello) if may_wait else Lane(None)
-        conversation = await self._upstream.legacy(self._in(lane))
+        conversation, close = await self._enter(lane, level)
         headers = {name: value for name, value in headers.items() if not name.lower().startswith("mcp-")}
-        try:
-            if isinstance(level, str) and level in LEVELS:
-                await self._held(conversation).log_from(level)
-        except BaseException:
-            conversation.release()
-            raise
-
-        self._held(conversation)
 
         def ask(hear: Hear) -> Coroutine[Any, Any, Outcome]:
             return conversation.request(
@@ -144,10 +137,10 @@ class ModernClient:
             try:
                 outcome = await ask(refusing(hear))
             finally:
-                conversation.release()
+                close()
             return modern_outcome(method, outcome, self._server, self._hints)
         parked = self._parking.new(self._owner, bound, self._can, lane)
-        parked.begin(ask(parked.hear), conversation.release)
+        parked.begin(ask(parked.hear), close)
         return self._asked_elsewhere(await self._turn(method, parked, hear, token), params)
 
     async def notify(self, method: str, params: bytes | None) -> None:
@@ -159,6 +152,19 @@ class ModernClient:
 
     def release(self) -> None:
         """Each request holds what it needs."""
+
+    async def _enter(self, lane: Lane, level: Any) -> tuple[Conversation, Callable[[], None]]:
+        """The lane's conversation, which logs from that level on at least, and what leaves it."""
+        leaving = contextlib.ExitStack()
+        with leaving:
+            lane.calls += 1
+            leaving.callback(lane.left)
+            conversation = await self._upstream.legacy(self._in(lane))
+            leaving.callback(conversation.release)
+            held = self._held(conversation)
+            if isinstance(level, str) and level in LEVELS:
+                await held.log_from(level)
+            return conversation, leaving.pop_all().close
 
     def _in(self, lane: Lane) -> Hello:
         hello = self._hello
