@@ -91,9 +91,10 @@ class Home:
         self.life.serving()
 
     def failed(self, error: NetError) -> None:
-        """It could not be started, or it ended by itself."""
-        self._pause = later(self._pause)
-        self._not_before = self.clock() + self._pause
+        """It could not be started, or it ended by itself. Conversations that break together are one failure."""
+        if not self.wait:
+            self._pause = later(self._pause)
+            self._not_before = self.clock() + self._pause
         if self._live:
             self.log.warning("one of its conversations broke: %s", error.message)
         else:

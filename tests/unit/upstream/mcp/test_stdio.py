@@ -275,3 +275,13 @@ async def test_an_owned_conversation_ends_with_its_owner(pool, stdio_spec) -> No
     mine.release()
     await until_dead(pids[:1], 3)
     assert is_alive(pids[1])
+
+
+async def test_conversations_that_break_together_are_one_failure(pool, stdio_spec) -> None:
+    spec = stdio_spec(session="perClient")
+    upstream = pool.lease([spec])[spec]
+    talks = [Talk(await upstream.legacy(hello(f"client-{number}"))) for number in range(6)]
+    for pid in [await pid_of(talk) for talk in talks]:
+        os.kill(pid, signal.SIGKILL)
+    await asyncio.gather(*(talk.until("portico/reconnected") for talk in talks))
+    assert upstream.health.state == "serving"
