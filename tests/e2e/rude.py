@@ -22,6 +22,11 @@ def process(*traits: str, **more: Any) -> dict[str, Any]:
     return {"command": sys.executable, "args": [SERVER, "stdio", *traits], **more}
 
 
+def sse(url: str, **more: Any) -> dict[str, Any]:
+    """An entry of `mcpServers` for the same rude server as is behind a URL of rude_http, over the older transport."""
+    return {"type": "sse", "url": url.removesuffix("/mcp") + "/sse", **more}
+
+
 @contextlib.contextmanager
 def rude_http(folder: Path, port: int = 0) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A rude server on a port of its own: its URL, and its process."""

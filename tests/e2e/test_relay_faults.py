@@ -1,4 +1,5 @@
-"""MCP servers that fail in every way: the caller is told within the limit, others do not notice, nothing stays."""
+"""MCP servers that fail in every way, over each transport (`events` is the older one, HTTP with SSE): the caller is
+told within the limit, others do not notice, nothing stays."""
 
 import contextlib
 import json
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from tests.e2e.conversation import connection, eventually
 from tests.e2e.processes import Gateway, descendants, gateway, is_alive, until
-from tests.e2e.rude import Client, Era, client, descriptors, documents, process, resident, rude_http
+from tests.e2e.rude import Client, Era, client, descriptors, documents, process, resident, rude_http, sse
 
 pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.anyio, pytest.mark.timeout(90)]
 
@@ -23,17 +24,17 @@ START = 2.0
 MEBI = 1024 * 1024
 LEGACY: Era = "legacy"
 MODERN: Era = "modern"
-WAYS = [(kind, era) for kind in ("process", "http") for era in (LEGACY, MODERN)]
+WAYS = [(kind, era) for kind in ("process", "http", "events") for era in (LEGACY, MODERN)]
 
 # What each tool does, and the words of the error that say so; None where the call succeeds all the same.
 FAULTS: dict[str, dict[str, str | None]] = {
-    "hang": {"process": "before the deadline", "http": "deadline"},
-    "close": {"process": "closed its output", "http": "ended its stream"},
-    "huge": {"process": "more than", "http": "more than"},
-    "garbage": {"process": None, "http": None},
-    "flood": {"process": None, "http": None},
-    "twice": {"process": None, "http": None},
-    "foreign": {"process": None, "http": None},
+    "hang": {"process": "before the deadline", "http": "deadline", "events": "deadline"},
+    "close": {"process": "closed its output", "http": "ended its stream", "events": "ended its stream"},
+    "huge": {"process": "more than", "http": "more than", "events": "more than"},
+    "garbage": {"process": None, "http": None, "events": None},
+    "flood": {"process": None, "http": None, "events": None},
+    "twice": {"process": None, "http": None, "events": None},
+    "foreign": {"process": None, "http": None, "events": None},
 }
 SAID = {"garbage": "after garbage", "flood": "flooded", "twice": "once", "foreign": "own"}
 
@@ -62,6 +63,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         servers = {
             "process": process(**limits),
             "http": {"url": url, **limits},
+            "events": sse(url, **limits),
             "quiet": process(timeout="5s"),
             "exits": process("exit", **limits),
             "deaf": process("deaf", **limits),
@@ -170,7 +172,7 @@ async def test_a_server_that_does_not_start_is_named_with_the_reason(
         assert stage.health(name)["state"] == "down"
 
 
-@pytest.mark.parametrize("kind", ["process", "http"])
+@pytest.mark.parametrize("kind", ["process", "http", "events"])
 async def test_a_question_to_a_client_that_cannot_be_asked_is_refused_at_once(stage: Stage, kind: str) -> None:
     async with calling(stage.running, kind, LEGACY) as caller:
         await eventually(lambda: works(caller), "the upstream is there")
@@ -181,10 +183,12 @@ async def test_a_question_to_a_client_that_cannot_be_asked_is_refused_at_once(st
         assert "-32601" in json.dumps(messages[0]), messages
 
 
-async def test_an_http_server_that_dies_in_mid_call_is_named_and_found_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["http", "events"])
+async def test_a_distant_server_that_dies_in_mid_call_is_named_and_found_again(tmp_path: Path, kind: str) -> None:
     with rude_http(tmp_path) as (url, server):
         port = int(url.rsplit(":", 1)[1].split("/")[0])
-        where = documents(tmp_path, {"mortal": {"url": url, "timeout": "2s"}})
+        mortal = sse(url, timeout="2s") if kind == "events" else {"url": url, "timeout": "2s"}
+        where = documents(tmp_path, {"mortal": mortal})
         with gateway(tmp_path, where) as running:
             async with calling(running, "mortal", LEGACY) as caller, calling(running, "mortal", MODERN) as other:
                 began = time.monotonic()
@@ -201,7 +205,9 @@ async def test_an_http_server_that_dies_in_mid_call_is_named_and_found_again(tmp
 async def test_faults_leave_no_descriptors_children_or_memory(tmp_path: Path) -> None:
     limits = {"timeout": "500ms", "startTimeout": f"{START}s", "idleTimeout": "1s"}
     with rude_http(tmp_path) as (url, _):
-        where = documents(tmp_path, {"process": process(**limits), "http": {"url": url, **limits}})
+        where = documents(
+            tmp_path, {"process": process(**limits), "http": {"url": url, **limits}, "events": sse(url, **limits)}
+        )
         with gateway(tmp_path, where) as running:
             (pid,) = running.pids().values()
             baseline = 0, 0, 0
@@ -209,7 +215,7 @@ async def test_faults_leave_no_descriptors_children_or_memory(tmp_path: Path) ->
                 # The first round makes what is made once, such as thread pools and buffers of the allocator.
                 if faults[0] == "hang":
                     baseline = descriptors(pid), len(descendants(pid)), resident(pid)
-                for kind in ("process", "http"):
+                for kind in ("process", "http", "events"):
                     for era in (LEGACY, MODERN):
                         async with connection() as http:
                             caller = await client(http, running, kind, era)

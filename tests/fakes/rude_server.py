@@ -288,6 +288,29 @@ class HttpCaller(Caller):
             self._writer.write(b"0\r\n\r\n")
 
 
+class SseCaller(Caller):
+    def __init__(self, message: Json, writer: asyncio.StreamWriter) -> None:
+        super().__init__(message)
+        self._writer = writer
+
+    async def send(self, message: Json) -> None:
+        self._writer.write(b"data: " + json.dumps(message).encode() + b"\n\n")
+        await self._writer.drain()
+
+    async def raw(self, data: bytes) -> None:
+        self._writer.write(b"".join(b"data: " + line + b"\n\n" for line in data.splitlines()))
+
+    async def close(self) -> None:
+        self._writer.close()
+
+    async def huge(self) -> None:
+        self._writer.write(b"data: ")
+        with contextlib.suppress(ConnectionError):
+            for _ in range(HUGE):
+                self._writer.write(MILLION)
+                await self._writer.drain()
+
+
 def session_line(identifier: str) -> bytes:
     return f"Mcp-Session-Id: {identifier}\r\n".encode() if identifier else b""
 
@@ -303,6 +326,7 @@ class HttpServer:
         self.sessions: set[str] = set()
         self.standing = 0
         self._tasks: dict[object, asyncio.Task[None]] = {}
+        self._streams: dict[str, asyncio.StreamWriter] = {}
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -317,7 +341,12 @@ class HttpServer:
     async def _take(
         self, line: str, session: str, body: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        if line.startswith("GET /sessions"):
+        if line.startswith("GET /sse"):
+            await self._sse(reader, writer)
+        elif line.startswith("POST /message"):
+            self._reply(writer, 202, {})
+            self._told(json.loads(body), self._streams.get(line.split()[1].partition("=")[2]))
+        elif line.startswith("GET /sessions"):
             self._reply(writer, 200, {"sessions": len(self.sessions), "standing": self.standing})
         elif session and session not in self.sessions:
             self._reply(writer, 404, {})
@@ -337,6 +366,26 @@ class HttpServer:
         finally:
             self.standing -= 1
         writer.close()
+
+    async def _sse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """The transport of 2024-11-05: answers go to a stream that stays open."""
+        name = str(uuid.uuid4())
+        self._streams[name] = writer
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+        writer.write(f"event: endpoint\ndata: /message?session={name}\n\n".encode())
+        await reader.read()
+        del self._streams[name]
+        writer.close()
+
+    def _told(self, message: Json, stream: asyncio.StreamWriter | None) -> None:
+        if message.get("method") == "notifications/cancelled":
+            found = self._tasks.pop(message["params"].get("requestId"), None)
+            if found is not None:
+                found.cancel()
+        elif "method" not in message:
+            answered(message)
+        elif "id" in message and stream is not None:
+            self._tasks[message["id"]] = asyncio.create_task(handle(message["method"], SseCaller(message, stream)))
 
     async def _post(self, message: Json, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if "method" not in message or "id" not in message:
