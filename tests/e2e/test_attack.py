@@ -43,10 +43,11 @@ routers: [{prefix: /hostile, server: hostile, limits: {timeout: 2s}}]
 servers: [{name: hostile}]
 tools:
 """
-# Short times make more rounds; counts and sizes are the defaults.
+# Short times make more rounds; counts and sizes are the defaults. A session lasts longer than a busy machine may make
+# its polite client pause.
 SETTINGS = {
     "limit-first-byte": 2, "limit-head": 3, "limit-body-time": 3, "limit-body-pause": 2, "limit-idle": 2,
-    "limit-reader": 2, "limit-session-idle": 2, "limit-breaker-pause": 0.3, "limit-breaker-most": 1,
+    "limit-reader": 2, "limit-session-idle": 15, "limit-breaker-pause": 0.3, "limit-breaker-most": 1,
 }  # fmt: skip
 
 
