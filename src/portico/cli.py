@@ -225,6 +225,22 @@ def announce(
     raise typer.Exit(code)
 
 
+@app.command("migrate")
+def migrate(
+    store: Annotated[str | None, typer.Option(help="The database: sqlite:FILE, postgresql://… or mysql://….")] = None,
+    settings: SettingsFile = None,
+) -> None:
+    """Make the tables of a store, or bring them to the schema of this program; run it again as often as you like."""
+    from portico.apps.migrate import migrate as run
+    from portico.store.store import StoreError
+
+    try:
+        run(resolve({"store": store}, file=settings).settings)
+    except (SettingsError, StoreError) as error:
+        _fail(str(error))
+    typer.echo("The store has the schema of this program.")
+
+
 @app.command("demo")
 def demo(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 5236,

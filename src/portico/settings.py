@@ -41,7 +41,7 @@ def _limit(default: Any, help: str) -> Any:
 class Settings:
     """Settings of `portico gateway`. Each field is a flag, an environment variable and a key of the settings file."""
 
-    store: str = _setting("files:.", "Where the documents are: files:DIR.")
+    store: str = _setting("files:.", "Where the documents are: files:DIR or a database.")
     host: str = _setting("127.0.0.1", "Address to listen on.")
     port: int = _setting(5235, "Port to listen on; 0 takes a free one.")
     workers: int = _setting(1, "Processes that share the port.")
@@ -187,9 +187,14 @@ def show(resolved: Resolved) -> str:
     lines = []
     for item in dataclasses.fields(Settings):
         value = getattr(resolved.settings, item.name)
-        text = '"(hidden)"' if item.metadata.get("secret") and value else _toml(value)
+        text = '"(hidden)"' if item.metadata.get("secret") and value else without_password(_toml(value))
         lines.append(f"{item.name.replace('_', '-')} = {text}  # {resolved.origins[item.name]}")
     return "\n".join(lines)
+
+
+def without_password(url: str) -> str:
+    """A text that may hold the URL of a database, as it may be shown."""
+    return re.sub(r"(://[^:/@\s]*:)[^/\s]*@", r"\1***@", url)
 
 
 def _toml(value: Any) -> str:

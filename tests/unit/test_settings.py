@@ -122,3 +122,9 @@ def test_the_place_suggests_how_open_a_gateway_is() -> None:
 
 def test_every_setting_says_what_it_is() -> None:
     assert all(item.metadata["help"].endswith(".") for item in dataclasses.fields(Settings))
+
+
+def test_a_password_of_the_store_is_not_shown() -> None:
+    shown = show(resolve({"store": "postgresql://portico:a@word@db.example:5432/portico"}, {}))
+    assert 'store = "postgresql://portico:***@db.example:5432/portico"' in shown
+    assert 'store = "files:/a:b@c/d"' in show(resolve({"store": "files:/a:b@c/d"}, {}))

@@ -7,7 +7,7 @@ import asyncio
 from portico.notify.fanout import Senders
 from portico.notify.open import open_senders
 from portico.settings import Settings
-from portico.store.open import open_store
+from portico.store.open import open_source
 
 
 def announce(settings: Settings) -> tuple[list[str], int]:
@@ -18,7 +18,7 @@ def announce(settings: Settings) -> tuple[list[str], int]:
 async def _announce(settings: Settings) -> tuple[list[str], int]:
     if not settings.notify:
         return ["No notifier is set: give --notify URL or PORTICO_NOTIFY."], 2
-    store = open_store(settings.store)
+    store = open_source(settings.store)
     try:
         revision = await store.revision()
     finally:

@@ -24,8 +24,8 @@ from portico.apps.pidfile import pidfile
 from portico.apps.sockets import inherited, listen
 from portico.apps.worker import Place, Worker, load_certificate
 from portico.gateway.ingress.certificate import CertificateError
-from portico.settings import Resolved, Settings
-from portico.store.open import open_store
+from portico.settings import Resolved, Settings, without_password
+from portico.store.open import open_source
 
 RESTART_PAUSE = 0.2
 RESTART_MOST = 5.0
@@ -44,7 +44,7 @@ def run(resolved: Resolved) -> int:
 def _run(resolved: Resolved) -> int:
     settings = resolved.settings
     # Opened for their judgement alone: what no worker could open should be said once, not by each of them for ever.
-    open_store(settings.store)
+    open_source(settings.store)
     certificate = load_certificate(settings)
     if certificate is not None and certificate.expired:
         raise CertificateError(certificate.expired)
@@ -66,7 +66,8 @@ def _say(settings: Settings, public: socket.socket, admin: socket.socket | None)
     if admin is not None:
         admin_host, admin_port = admin.getsockname()[:2]
         more = f", admin on http://{admin_host}:{admin_port}"
-    print(f"portico gateway: {shown}:{port}{more}, documents from {settings.store}", file=sys.stderr, flush=True)
+    store = without_password(settings.store)
+    print(f"portico gateway: {shown}:{port}{more}, documents from {store}", file=sys.stderr, flush=True)
 
 
 def _serve(settings: Settings, environment_secrets: dict[str, str], place: Place) -> int:

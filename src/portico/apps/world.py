@@ -51,7 +51,7 @@ from portico.observe.figures import Figures
 from portico.observe.logs import Redactor, set_up
 from portico.observe.tracing import Tracer
 from portico.settings import Settings, process_environment
-from portico.store.open import open_store
+from portico.store.open import open_source
 from portico.store.secrets import SecretFiles, Secrets
 from portico.upstream.pool import Pool
 
@@ -109,7 +109,7 @@ class World:
         self.key_sets = KeySets(self.client)
         self.when_swapped: list[Callable[[], None]] = []
         self.reloader = Reloader(
-            open_store(settings.store),
+            open_source(settings.store),
             TaughtSecrets(secret_files, self.redactor),
             self.live,
             compiler(self.client, settings.starts_processes, self.key_sets),

@@ -15,22 +15,24 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from portico.store.store import StoredText, StoreError
+from portico.store.records import Contents, StoredText
+from portico.store.store import MAX_BYTES, StoreError
 
-MAX_BYTES = 1024 * 1024
 MAX_FILES = 10_000
 _KEY = re.compile(r"[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]{0,199}\.(?:yaml|yml|json)")
 
 
 class FilesStore:
-    """See Store for what the methods promise."""
+    """See Source for what the methods promise that a gateway uses."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         _names(directory)
 
-    async def list(self) -> list[StoredText]:
-        return await asyncio.to_thread(_read_all, self.directory)
+    async def read(self) -> Contents:
+        # The revision is asked first: what is read may be newer than it, and is then read once more.
+        revision = await self.revision()
+        return Contents(revision, tuple(await asyncio.to_thread(_read_all, self.directory)))
 
     async def revision(self) -> str:
         return await asyncio.to_thread(_revision, self.directory)

@@ -25,7 +25,7 @@ from portico.gateway.runtime.prepare import Prepared, Preparing, giving_way
 from portico.gateway.runtime.snapshot import DocumentState, Snapshot
 from portico.net.errors import NetError
 from portico.store.secrets import Secrets
-from portico.store.store import Store, StoredText
+from portico.store.store import Source, StoredText
 from portico.upstream.mcp.upstream import McpSpec
 
 log = logging.getLogger("portico.reload")
@@ -92,7 +92,7 @@ class Reloader:
 
     def __init__(
         self,
-        source: Store,
+        source: Source,
         secrets: SecretSource,
         live: Live,
         build: Callable[[Document, Mapping[str, str]], Compiled],
@@ -154,7 +154,7 @@ class Reloader:
             revision = await self._revision()
             secrets = await self._secrets.read()
             keys = await self._keys.read()
-            texts = await self._source.list()
+            texts = (await self._source.read()).documents
             prepared, snapshot, good = await asyncio.to_thread(self._make, revision, texts, secrets, keys)
             remains = [*self._good.values(), *self._prepared.values()]
             self._prepared, self._good = prepared, good

@@ -1,0 +1,1 @@
+"""SqlStore: one implementation for SQLite, PostgreSQL, MySQL and MariaDB; one file for each noun that it keeps."""

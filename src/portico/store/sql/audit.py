@@ -1,0 +1,42 @@
+"""The audit: an entry in the same transaction as what it tells of."""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from portico.db.dialect import now
+from portico.store.records import Event
+from portico.store.sql.database import Database
+from portico.store.sql.schema import audit
+from portico.store.store import MAX_EVENTS, MAX_NOTE
+
+
+class SqlAudit:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def list(self, tenant: str, most: int = 100) -> builtins.list[Event]:
+        wanted = select(audit).where(audit.c.tenant == tenant).order_by(audit.c.id.desc()).limit(most)
+
+        async def ask(connection: AsyncConnection) -> builtins.list[Event]:
+            rows = await connection.execute(wanted)
+            return [
+                Event(row.at, row.tenant, row.author, row.action, row.kind, row.name, row.version, row.note)
+                for row in rows
+            ]
+
+        return await self._database.read(ask)
+
+
+async def record(connection: AsyncConnection, tenant: str, author: str, action: str, kind: str, **more: Any) -> None:
+    """`name`, and where they say something `version` and `note`. The oldest entries make room."""
+    values = {"tenant": tenant, "author": author[:255], "action": action, "kind": kind, "name": more["name"]}
+    values |= {"version": more.get("version"), "note": more.get("note", "")[:MAX_NOTE]}
+    done = await connection.execute(insert(audit).values(at=now(), **values))
+    newest = done.inserted_primary_key[0] if done.inserted_primary_key is not None else 0
+    if newest % 100 == 0:
+        await connection.execute(delete(audit).where(audit.c.id <= newest - MAX_EVENTS))

@@ -1,0 +1,124 @@
+"""A database as the nouns of the store use it: reads that survive a restart, and writes that follow one another.
+
+Every write begins by counting the revision up. The row of the revision is locked from then to the commit, so writes
+happen one after the other and revisions become visible in their order: a reader that has seen one has missed none
+before it. No clock has a say in this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from portico.db.address import Address
+from portico.db.dialect import lacks_table
+from portico.db.engine import create, patience
+from portico.db.migrations import SCHEMA
+from portico.store.sql.schema import meta
+from portico.store.store import SchemaError, StoreError
+
+T = TypeVar("T")
+
+ATTEMPTS = 3
+PAUSE = 0.2
+
+
+class Database:
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._engine = create(address)
+        self._writer = self._engine.execution_options(writes=True)
+        self._known = False
+
+    @property
+    def shown(self) -> str:
+        return self._address.shown
+
+    async def revision(self) -> int:
+        """The revision now. SchemaError when the tables are not this program's."""
+        return await self.read(self._look)
+
+    async def read(self, question: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Ask in one transaction; once more on a new connection when the one at hand turns out to be dead."""
+        for attempt in range(ATTEMPTS):
+            try:
+                return await self._ask(question)
+            except (SQLAlchemyError, OSError, TimeoutError) as error:
+                if attempt == ATTEMPTS - 1 or not _passing(error):
+                    raise self._failure(error) from error
+            await asyncio.sleep(PAUSE * 2**attempt)
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _ask(self, question: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        async with patience(), self._engine.connect() as connection:
+            if not self._known and question != self._look:
+                await self._look(connection)
+            return await question(connection)
+
+    @asynccontextmanager
+    async def write(self, *, counts: bool = True) -> AsyncIterator[AsyncConnection]:
+        """One transaction; with `counts` it is a new revision. It is never repeated: it may have been done."""
+        try:
+            async with patience(), self._writer.begin() as connection:
+                if not self._known:
+                    await self._look(connection)
+                if counts:
+                    await connection.execute(update(meta).values(revision=meta.c.revision + 1))
+                yield connection
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            raise self._failure(error) from error
+
+    async def _look(self, connection: AsyncConnection) -> int:
+        row = (await connection.execute(select(meta.c.revision, meta.c.schema, meta.c.least))).one_or_none()
+        if row is None:
+            raise self._empty()
+        if row.schema < SCHEMA:
+            raise SchemaError(
+                f"the schema of {self.shown} is {row.schema}, older than {SCHEMA}, which this program works with",
+                f"Run portico migrate --store {self.shown} with this program",
+            )
+        if row.least > SCHEMA:
+            raise SchemaError(
+                f"the schema of {self.shown} is {row.schema}, newer than {SCHEMA}, which this program works with",
+                "Use the program that migrated it, or a newer one",
+            )
+        self._known = True
+        return row.revision
+
+    def _empty(self) -> SchemaError:
+        return SchemaError(
+            f"the store {self.shown} has no tables of Portico", f"Run portico migrate --store {self.shown} first"
+        )
+
+    def _failure(self, error: Exception) -> StoreError:
+        """What went wrong, in words that hold neither a password nor what was being written."""
+        cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+        words = self._address.clean(str(cause)).strip().splitlines()
+        reason = words[0][:300] if words else type(cause).__name__
+        if lacks_table(cause):
+            return self._empty()
+        if self._address.file and not Path(self._address.file).exists():
+            return SchemaError(
+                f"the store {self.shown} is not there", f"Run portico migrate --store {self.shown} to make it"
+            )
+        return StoreError(
+            f"the store {self.shown} does not do what was asked: {reason}",
+            "See whether the database runs, whether its address is right, and what its own log says",
+        )
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+def _passing(error: Exception) -> bool:
+    """Whether another attempt may fare better: the connection is at fault, and not the question."""
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or isinstance(error.orig, OSError) or "is locked" in str(error.orig)
+    return isinstance(error, OSError) and not isinstance(error, TimeoutError)

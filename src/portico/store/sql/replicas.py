@@ -1,0 +1,36 @@
+"""What gateways report of themselves. How old a report is says the database's clock, which wrote it."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Collection
+
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from portico.db.dialect import now, upsert
+from portico.store.records import Replica
+from portico.store.sql.database import Database
+from portico.store.sql.schema import replicas
+
+
+class SqlReplicas:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def report(self, id: str, report: bytes) -> None:
+        values = {"report": report, "reported_at": now()}
+        async with self._database.write(counts=False) as connection:
+            await connection.execute(upsert(connection.dialect.name, replicas, {"id": id}, values))
+
+    async def list(self) -> builtins.list[Replica]:
+        wanted = select(replicas.c.id, replicas.c.report, (now() - replicas.c.reported_at).label("age"))
+
+        async def ask(connection: AsyncConnection) -> builtins.list[Replica]:
+            return [Replica(row.id, bytes(row.report), row.age) for row in await connection.execute(wanted)]
+
+        return sorted(await self._database.read(ask), key=lambda replica: replica.id)
+
+    async def forget(self, ids: Collection[str]) -> None:
+        async with self._database.write(counts=False) as connection:
+            await connection.execute(delete(replicas).where(replicas.c.id.in_(ids)))
