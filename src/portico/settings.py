@@ -6,6 +6,7 @@ Order: flag, environment (`PORTICO_*`), settings file (TOML), default.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import ipaddress
 import math
 import os
@@ -59,7 +60,8 @@ class Settings:
     log_level: str = _setting("info", "Least level of the log: debug, info, warning or error.")
     access_log: bool = _setting(True, "Write one line for each call.")
     drain: float = _setting(30.0, "Seconds that calls under way have to finish at the end of the process.")
-    poll: float = _setting(1.0, "Seconds between two looks at the store.")
+    poll: float = _setting(0.0, "Seconds between two looks at the store; 0 means 1 for files and 10 for a database.")
+    copy: str = _setting("", "File that keeps what was read from a database last, or off; empty chooses a place.")
     notify: tuple[str, ...] = _setting(
         (), "URL of a notifier, which says at once that something changed; may be repeated.", secret=True, split=_URLS
     )
@@ -111,9 +113,28 @@ class Settings:
         return _is_loopback(self.host)
 
     @property
+    def on_files(self) -> bool:
+        return self.store.startswith("files:")
+
+    @property
+    def patience(self) -> float:
+        """Seconds between two looks at the store."""
+        return self.poll or (1.0 if self.on_files else 10.0)
+
+    @property
+    def copy_file(self) -> Path | None:
+        """Where the last good copy of a database lies. Stores are told apart, so that gateways may share a place."""
+        if self.copy:
+            return Path(self.copy) if self.copy != "off" else None
+        directory = _state_directory()
+        digest = hashlib.sha256(self.store.encode()).hexdigest()
+        return directory / f"copy-{digest[:12]}" if directory is not None else None
+
+    @property
     def starts_processes(self) -> bool:
-        """Defining a process is running code: documents on disk are the operator's, unless it is switched off."""
-        return self.stdio != "off"
+        """Defining a process is running code. Documents on disk are the operator's, those of a database are whoever's
+        may write there."""
+        return self.stdio == "admin" or (self.on_files and self.stdio != "off")
 
     @property
     def egress_policy(self) -> str:
@@ -154,6 +175,16 @@ class Resolved:
 def process_environment() -> dict[str, str]:
     """What processes that a document defines get of our environment, and nothing else."""
     return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+
+
+def _state_directory() -> Path | None:
+    """What systemd gives a service for it, or the place that a user's programs have."""
+    given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if given:
+        return Path(given)
+    if state := os.environ.get("XDG_STATE_HOME"):
+        return Path(state) / "portico"
+    return Path(os.environ["HOME"]) / ".local/state/portico" if "HOME" in os.environ else None
 
 
 def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None, file: str | None = None) -> Resolved:
@@ -293,7 +324,9 @@ def _judge_numbers(settings: Settings, refuse: Refuse) -> None:
     if not 1 <= settings.workers <= 64:
         refuse("workers", f"must be 1 to 64, not {settings.workers}.")
     limits = [item.name for item in dataclasses.fields(Settings) if item.metadata.get("limit")]
-    for name in ("drain", "poll", *limits):
+    if not 0 <= settings.poll < math.inf:
+        refuse("poll", f"must be 0 or more, not {settings.poll}.")
+    for name in ("drain", *limits):
         if not 0 < getattr(settings, name) < math.inf:
             refuse(name, f"must be more than 0, not {getattr(settings, name)}.")
     if not 0 <= settings.trace_ratio <= 1:

@@ -7,15 +7,13 @@ import hashlib
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tests.fakes import mariadb_server, postgres_server
+from tests.fakes.databases import KINDS, Kind, made
 
 from portico.apps.migrate import migrate
 from portico.db.address import parse
@@ -29,30 +27,7 @@ from portico.store.store import Conflict, Missing, SchemaError, Store, StoreErro
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(120)]
 
-KINDS = ("sqlite", "postgresql", "mysql")
 NOBODY = "a-password-that-is-wrong"
-
-
-@dataclass
-class Kind:
-    """A database that is migrated, and one that is empty. `stop` and `start` are for the server behind them."""
-
-    url: str
-    empty: str
-    stop: Callable[[], None] = lambda: None
-    start: Callable[[], None] = lambda: None
-
-
-@contextmanager
-def made(kind: str, directory: Path) -> Iterator[Kind]:
-    if kind == "sqlite":
-        yield Kind(f"sqlite:{directory}/a.db", f"sqlite:{directory}/b.db")
-    elif kind == "postgresql":
-        with postgres_server.postgres() as server:
-            yield Kind(server.url, server.url.replace("/postgres", "/template1"), server.stop, server.start)
-    else:
-        with mariadb_server.mariadb() as server:
-            yield Kind(server.url, server.database("portico2"), server.stop, server.start)
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -419,10 +394,11 @@ async def change_meta(url: str, **values: int) -> None:
 
 async def run(url: str, what: Callable[[AsyncConnection], object]) -> object:
     engine = create(parse(url))
-    async with engine.begin() as connection:
-        done = await what(connection)  # type: ignore[misc]
-    await engine.dispose()
-    return done
+    try:
+        async with engine.begin() as connection:
+            return await what(connection)  # type: ignore[misc]
+    finally:
+        await engine.dispose()
 
 
 async def migrating(url: str) -> int:

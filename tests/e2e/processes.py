@@ -205,7 +205,7 @@ def demo(directory: Path) -> Iterator[Demo]:
 @contextmanager
 def gateway(
     directory: Path,
-    documents: Path,
+    documents: Path | str,
     *settings: str,
     admin: str = "127.0.0.1:0",
     env: Mapping[str, str] | None = None,
@@ -213,10 +213,11 @@ def gateway(
     ready: bool = True,
     listener: socket.socket | None = None,
 ) -> Iterator[Gateway]:
-    """A gateway on a directory of documents, ready to answer; with all of its workers where
+    """A gateway on a directory of documents, or on the URL of a store, ready to answer; with all of its workers where
     `ready` and the admin listener is open to the test. It listens on a free port, or on the socket it is given."""
     port = "0" if listener is None else str(listener.getsockname()[1])
-    command = ["gateway", "--store", f"files:{documents}", "--port", port, "--admin", admin, "--log", "json", *settings]
+    store = documents if isinstance(documents, str) else f"files:{documents}"
+    command = ["gateway", "--store", store, "--port", port, "--admin", admin, "--log", "json", *settings]
     with started(directory, name, command, env, listener) as found:
         match = found.said(r"portico gateway: (https?://[^\s,]+)(?:, admin on (http://[^\s,]+))?")
         token = settings[settings.index("--admin-token") + 1] if "--admin-token" in settings else ""

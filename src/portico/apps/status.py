@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from portico.apps.world import World
+from portico.settings import without_password
 
 
 def status(world: World, connections: int) -> dict[str, Any]:
@@ -20,6 +21,7 @@ def status(world: World, connections: int) -> dict[str, Any]:
         "worker": world.name,
         "pid": os.getpid(),
         "revision": snapshot.revision,
+        "store": {"url": without_password(world.settings.store), "trouble": world.live.trouble},
         "reloads": world.reloader.reloads,
         "notifiers": [asdict(standing) for standing in world.receivers.standings],
         "documents": documents,

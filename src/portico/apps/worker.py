@@ -24,6 +24,7 @@ from portico.gateway.ingress.heads import TrustedProxies
 from portico.gateway.ingress.listener import Listener, Patience
 from portico.gateway.ingress.peers import PeerCallers, PeerHandler
 from portico.settings import Settings
+from portico.store.store import StoreError
 
 log = logging.getLogger("portico")
 
@@ -93,7 +94,7 @@ class Worker:
             loop.create_task(work) for work in (self._sweep(), self.world.reloader.run(), self.world.receivers.run())
         ]
         if self._certificate is not None:
-            tasks.append(loop.create_task(self._certificate.watch(self.settings.poll)))
+            tasks.append(loop.create_task(self._certificate.watch(self.settings.patience)))
         started()
         await asyncio.wait([loop.create_task(stop.wait()), *tasks], return_when=asyncio.FIRST_COMPLETED)
         await self._drain(listeners)
@@ -133,15 +134,16 @@ class Worker:
         against = [] if certificate is None else [certificate]
         try:
             report = await asyncio.wait_for(self.world.reloader.reload(), RELOAD_PATIENCE)
+        except StoreError as error:
+            log.error("%s What was loaded last goes on being served.", error)
+            return self._failed([str(error), *against])
         except Exception as error:
             log.exception("The reload failed; what was loaded last goes on serving.")
-            return {
-                "revision": self.world.live.current.revision,
-                "endpoints": [],
-                "problems": [_words(error), *against],
-                "failed": True,
-            }
+            return self._failed([_words(error), *against])
         return {**asdict(report), "problems": [*report.problems, *against], "failed": False}
+
+    def _failed(self, problems: list[str]) -> dict[str, Any]:
+        return {"revision": self.world.live.current.revision, "endpoints": [], "problems": problems, "failed": True}
 
     async def _drain(self, listeners: list[Listener]) -> None:
         """Say so, wait for what works, end what idles, then leave. All of it within the time to drain."""

@@ -17,6 +17,7 @@ from typing import Any
 from portico import __version__
 from portico.apps import limits
 from portico.apps.expulsion import expel
+from portico.apps.source import StoredKeys, source_of
 from portico.auth.jwks import KeySets
 from portico.gateway.entry import Entry
 from portico.gateway.ingress.peers import Peers
@@ -51,7 +52,6 @@ from portico.observe.figures import Figures
 from portico.observe.logs import Redactor, set_up
 from portico.observe.tracing import Tracer
 from portico.settings import Settings, process_environment
-from portico.store.open import open_source
 from portico.store.secrets import SecretFiles, Secrets
 from portico.upstream.pool import Pool
 
@@ -108,15 +108,17 @@ class World:
         self.pool = Pool(self.client, streams=self.stream_client, environment=process_environment())
         self.key_sets = KeySets(self.client)
         self.when_swapped: list[Callable[[], None]] = []
+        self.source = source_of(settings, self._store_is)
         self.reloader = Reloader(
-            open_source(settings.store),
+            self.source,
             TaughtSecrets(secret_files, self.redactor),
             self.live,
             compiler(self.client, settings.starts_processes, self.key_sets),
             self.subscriptions.announce,
             self.forget,
-            settings.poll,
+            settings.patience,
             self.pool.lease,
+            StoredKeys(self.source),
             swapped=self.swapped,
             kept=gc.freeze,
         )
@@ -150,6 +152,9 @@ class World:
             Shortcut(self.conversations),
         )
         self.figures.read("portico_lost_log_lines_total", lambda: self.access_log.lost)
+
+    def _store_is(self, trouble: str) -> None:
+        self.live.trouble = trouble
 
     def forget(self, prefix: str) -> None:
         """An endpoint is gone: its subscriptions end with a result and its sessions are no more."""
@@ -190,6 +195,7 @@ class World:
         self.views.close()
         self.bridge.parking.close()
         await self.pool.close()
+        await self.source.close()
         await self.stream_client.aclose()
         await self.client.aclose()
         await self.peer_client.aclose()

@@ -149,6 +149,9 @@ class Entry:
             return text_reply(503, "shutting down")
         if not self._live.ready:
             return text_reply(503, "no documents loaded yet")
+        if self._live.trouble:
+            # It answers calls like any other, so it stays in; strangers are not told what the store said.
+            return text_reply(200, "ready, serving what was read last: the store cannot be read")
         return text_reply(200, "ready")
 
     def _page(self, request: Request, endpoint: Endpoint) -> Reply:

@@ -108,11 +108,10 @@ class Replica:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """All that a gateway reads. `stale` says why this is an old copy; it is empty when the store itself answered."""
+    """All that a gateway reads."""
 
     revision: str
     documents: tuple[StoredText, ...]
     secrets: tuple[SealedSecret, ...] = ()
     keys: tuple[StoredKey, ...] = ()
     tenants: tuple[Tenant, ...] = ()
-    stale: str = ""

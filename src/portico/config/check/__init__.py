@@ -21,13 +21,13 @@ from portico.config.check.resources import judge_resources
 from portico.config.check.routers import judge_routers
 from portico.config.check.schemas import judge_schemas
 from portico.config.check.templates import judge_prompt_templates, judge_tool_templates
-from portico.config.check.together import collisions
+from portico.config.check.together import Tenancy, collisions
 from portico.config.document import Document
 from portico.config.load import load
 from portico.config.positions import NOWHERE, Positions
 from portico.config.problem import Problem
 
-__all__ = ["Checked", "check", "check_together"]
+__all__ = ["Checked", "Tenancy", "check", "check_together"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +55,14 @@ def check(
     return Checked(document, findings.problems, source, loaded.positions)
 
 
-def check_together(checked: Sequence[Checked]) -> dict[str, list[Problem]]:
-    """What only shows across documents: names and prefixes taken twice. The first by source name keeps them.
+def check_together(checked: Sequence[Checked], tenancy: Tenancy | None = None) -> dict[str, list[Problem]]:
+    """What only shows across documents: names and prefixes taken twice, and what is another tenant's. The first by
+    source name keeps them.
 
     Only sources with problems are in the answer; a document with one is not served.
     """
-    return collisions([(each.source, each.document, each.positions) for each in checked if each.document is not None])
+    documents = [(each.source, each.document, each.positions) for each in checked if each.document is not None]
+    return collisions(documents, tenancy)
 
 
 def _judge(judged: Draft) -> None:

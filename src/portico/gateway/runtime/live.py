@@ -16,6 +16,8 @@ class Live:
     def __init__(self) -> None:
         self.current: Snapshot = EMPTY
         self.ready = False
+        # What is wrong with the store, while what was read last goes on being served.
+        self.trouble = ""
 
     def swap(self, snapshot: Snapshot) -> Snapshot:
         """Serve this one from the next request on; returns the one before."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from portico.config.check import check_together
+from portico.config.check import Tenancy, check_together
 from portico.config.document import Document
 from portico.config.key import Key
 from portico.config.problem import Problem, Severity, pointer, quoted
@@ -24,8 +24,9 @@ from portico.gateway.runtime.live import Live, differences, moved, vanished
 from portico.gateway.runtime.prepare import Prepared, Preparing, giving_way
 from portico.gateway.runtime.snapshot import DocumentState, Snapshot
 from portico.net.errors import NetError
+from portico.store.records import Contents
 from portico.store.secrets import Secrets
-from portico.store.store import Source, StoredText
+from portico.store.store import Source, StoreError
 from portico.upstream.mcp.upstream import McpSpec
 
 log = logging.getLogger("portico.reload")
@@ -120,6 +121,7 @@ class Reloader:
         self._seen: str | None = None
         self._lock = asyncio.Lock()
         self._told = asyncio.Event()
+        self._complaint = ""
         self.reloads = 0
         self.failures = 0
 
@@ -136,6 +138,12 @@ class Reloader:
                 if await self._revision() != self._seen:
                     await self._settle()
                     await self.reload()
+                self._complaint = ""
+            except StoreError as error:
+                self.failures += 1
+                if self._complaint != str(error):
+                    self._complaint = str(error)
+                    log.error("%s What was loaded last goes on being served.", error)
             except Exception:
                 self.failures += 1
                 log.exception("The store could not be read; what was loaded last goes on serving.")
@@ -151,11 +159,13 @@ class Reloader:
     async def reload(self) -> Report:
         """Load everything now. A call that begins after this returns is answered by what was loaded."""
         async with self._lock:
-            revision = await self._revision()
+            # Revisions come first: what is read may be newer than they are, and is then read once more.
+            others = await self._secrets.revision(), await self._keys.revision()
+            contents = await self._source.read()
+            revision = _joined(contents.revision, *others)
             secrets = await self._secrets.read()
             keys = await self._keys.read()
-            texts = (await self._source.read()).documents
-            prepared, snapshot, good = await asyncio.to_thread(self._make, revision, texts, secrets, keys)
+            prepared, snapshot, good = await asyncio.to_thread(self._make, revision, contents, secrets, keys)
             remains = [*self._good.values(), *self._prepared.values()]
             self._prepared, self._good = prepared, good
             self._seen = revision
@@ -187,9 +197,7 @@ class Reloader:
         return Leases(tuple(leases))
 
     async def _revision(self) -> str:
-        return "/".join(
-            (await self._source.revision(), await self._secrets.revision(), await self._keys.revision())
-        ).rstrip("/")
+        return _joined(await self._source.revision(), await self._secrets.revision(), await self._keys.revision())
 
     async def _settle(self) -> None:
         """Wait until nothing has changed for a moment: an editor or an unpacked archive writes more than once."""
@@ -204,17 +212,17 @@ class Reloader:
             last = now
 
     def _make(
-        self, revision: str, texts: Sequence[StoredText], secrets: Secrets, keys: Mapping[str, Sequence[Key]]
+        self, revision: str, contents: Contents, secrets: Secrets, keys: Mapping[str, Sequence[Key]]
     ) -> tuple[dict[str, Prepared], Snapshot, dict[str, Compiled]]:
         """Everything that takes time; runs in a thread, beside the loop that serves."""
         with giving_way():
-            prepared = self._preparing.prepare(texts, secrets, self._prepared)
-            return prepared, *self._assemble(revision, prepared, keys)
+            prepared = self._preparing.prepare(contents.documents, secrets, self._prepared)
+            return prepared, *self._assemble(revision, prepared, keys, _tenancy(contents))
 
     def _assemble(
-        self, revision: str, prepared: dict[str, Prepared], keys: Mapping[str, Sequence[Key]]
+        self, revision: str, prepared: dict[str, Prepared], keys: Mapping[str, Sequence[Key]], tenancy: Tenancy
     ) -> tuple[Snapshot, dict[str, Compiled]]:
-        conflicts = check_together([entry.checked for entry in prepared.values() if entry.checked is not None])
+        conflicts = check_together([entry.checked for entry in prepared.values() if entry.checked is not None], tenancy)
         wanted = {key: None if key in conflicts else entry.compiled for key, entry in prepared.items()}
         owners: dict[str, str] = {}
         endpoints: dict[str, Endpoint] = {}
@@ -254,6 +262,17 @@ async def _let_go(remains: list[Any]) -> None:
     while remains:
         remains.pop()
         await asyncio.sleep(0)
+
+
+def _joined(*revisions: str) -> str:
+    return "/".join(revisions).rstrip("/")
+
+
+def _tenancy(contents: Contents) -> Tenancy:
+    return Tenancy(
+        {text.key: text.tenant for text in contents.documents if text.tenant is not None},
+        {tenant.name: tenant.prefix for tenant in contents.tenants if tenant.prefix},
+    )
 
 
 def _taken(compiled: Compiled | None, owners: Mapping[str, str]) -> str | None:
