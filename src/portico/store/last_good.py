@@ -42,7 +42,7 @@ class LastGood:
         self.trouble = ""
         self.contents: Contents | None = None
         self._source = source
-        self._store = hashlib.sha256(url.encode()).hexdigest()
+        self._store = hashlib.sha256(_without_password(url).encode()).hexdigest()
         self._path = path
         self._told = told
 
@@ -116,3 +116,10 @@ class LastGood:
                 self._path,
                 error.strerror,
             )
+
+
+def _without_password(url: str) -> str:
+    """A store whose password changed is the same store, and from no digest in a file should one be guessed."""
+    head, found, rest = url.rpartition("@")
+    scheme, _, login = head.partition("://")
+    return f"{scheme}://{login.partition(':')[0]}@{rest}" if found else url

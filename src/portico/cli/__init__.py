@@ -12,6 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import portico
+from portico.cli import config, key
 from portico.settings import Settings, SettingsError, resolve, show
 
 app = typer.Typer(
@@ -143,26 +144,8 @@ def import_mcp_json(
     typer.echo(imported.text, nl=False)
 
 
-key = typer.Typer(help="API keys, which let clients in.", no_args_is_help=True)
-app.add_typer(key, name="key")
-
-
-@key.command("hash")
-def hash_key(
-    name: Annotated[str, typer.Option(help="Name of the key, for the log.")] = "client",
-    stdin: Annotated[
-        bool, typer.Option("--stdin", help="Read the key from standard input; else make a new one.")
-    ] = False,
-) -> None:
-    """Print the line for a document's auth.keys; a new key goes to standard error, once."""
-    from portico.config.key import is_key, key_hash, new_key
-
-    text = sys.stdin.readline().strip() if stdin else new_key()
-    if not is_key(text):
-        _fail("this is no key that Portico made: pk_ and 43 characters; leave --stdin away to make one")
-    if not stdin:
-        typer.echo(f"The key, which is shown only now: {text}", err=True)
-    typer.echo(f'- {{name: {name}, hash: "{key_hash(text)}"}}')
+app.add_typer(config.app, name="config")
+app.add_typer(key.app, name="key")
 
 
 @app.command("schema")
