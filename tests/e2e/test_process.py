@@ -190,7 +190,7 @@ def test_an_unknown_flag_is_refused() -> None:
         ("files:/no/such/directory", ["/no/such/directory cannot be read: No such file or directory", "Create it"]),
         ("files:/etc/hostname", ["/etc/hostname cannot be read: Not a directory"]),
         ("files:", ["names no directory"]),
-        ("sqlite:x.db", ["is of no known kind", "files:DIR"]),
+        ("mongodb:x", ["is of no known kind", "files:DIR"]),
     ],
 )
 def test_a_store_that_cannot_be_opened_is_a_clear_error(workers: str, store: str, words: list[str]) -> None:

@@ -547,7 +547,7 @@ async def test_the_call_path_never_reads_the_store(
     assert report["failed"] is True
     assert "documents cannot be read: No such file or directory" in report["problems"][0]
     assert marker_of(await session.ask(http, "tools/call", CALL)) == 0
-    await eventually(lambda: "could not be read" in watching.log, "the poll says so")
+    await eventually(lambda: "goes on being served" in watching.log, "the poll says so")
     write(away / "a.yaml", document(service.url, 8))
     os.rename(away, documents)
     await sees(f"{watching.url}/a/mcp", 8, WAIT)

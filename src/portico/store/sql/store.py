@@ -19,16 +19,12 @@ from portico.store.sql.tenants import SqlTenants, all_tenants
 BATCH = 20
 
 
-Head = tuple[int, str]
-"""Version and digest of a document."""
-
-
 class SqlStore:
     """Texts that were read stay at hand, so that a change of one document moves one text and not all of them."""
 
     def __init__(self, address: Address) -> None:
         self._database = Database(address)
-        self._texts: dict[int, tuple[Head, StoredText]] = {}
+        self._texts: dict[int, tuple[int, StoredText]] = {}
         self.documents = SqlDocuments(self._database)
         self.audit = SqlAudit(self._database)
         self.tenants = SqlTenants(self._database)
@@ -43,7 +39,7 @@ class SqlStore:
         # The revision is asked first: what is read may be newer than it, and is then read once more.
         revision = await self.revision()
         heads = await self._database.read(_heads)
-        stale = [id for id, head in heads.items() if id not in self._texts or self._texts[id][0] != head]
+        stale = [id for id, version in heads.items() if id not in self._texts or self._texts[id][0] != version]
         for start in range(0, len(stale), BATCH):
             batch = stale[start : start + BATCH]
             self._texts.update(await self._database.read(lambda connection, batch=batch: _texts(connection, batch)))
@@ -61,17 +57,16 @@ class SqlStore:
         await self._database.close()
 
 
-async def _heads(connection: AsyncConnection) -> dict[int, Head]:
-    # The digest too: in a database that was restored, a version may come a second time with another text.
-    wanted = select(documents.c.id, documents.c.version, documents.c.digest).where(documents.c.text.is_not(None))
-    return {row.id: (row.version, row.digest) for row in await connection.execute(wanted)}
+async def _heads(connection: AsyncConnection) -> dict[int, int]:
+    wanted = select(documents.c.id, documents.c.version).where(documents.c.text.is_not(None))
+    return {row.id: row.version for row in await connection.execute(wanted)}
 
 
-async def _texts(connection: AsyncConnection, ids: list[int]) -> dict[int, tuple[Head, StoredText]]:
+async def _texts(connection: AsyncConnection, ids: list[int]) -> dict[int, tuple[int, StoredText]]:
     wanted = select(documents).where(documents.c.id.in_(ids), documents.c.text.is_not(None))
     return {
         row.id: (
-            (row.version, row.digest),
+            row.version,
             StoredText(f"{row.tenant}/{row.name}", bytes(row.text), tenant=row.tenant, name=row.name),
         )
         for row in await connection.execute(wanted)
