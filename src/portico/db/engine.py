@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from typing import Any
 from urllib.parse import quote
 
@@ -47,15 +48,20 @@ def create(address: Address) -> AsyncEngine:
 
 
 def _sqlite(file: str) -> AsyncEngine:
-    path = quote(file if file.startswith("/") else f"./{file}")
+    name = f"file:{quote(file if file.startswith('/') else f'./{file}')}?mode=rw"
     engine = create_async_engine(
-        f"sqlite+aiosqlite:///file:{path}?mode=rw&uri=true",
+        f"sqlite+aiosqlite:///{name}&uri=true",
         connect_args={"timeout": STATEMENT},
         pool_size=CONNECTIONS,
         max_overflow=0,
         pool_timeout=STATEMENT,
         hide_parameters=True,
     )
+
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def opened(dialect: Any, record: Any, arguments: Any, options: Any) -> None:
+        # The driver's thread outlives a connection that fails, and would speak to a loop that is closed: so try first.
+        sqlite3.connect(name, uri=True).close()
 
     @event.listens_for(engine.sync_engine, "connect")
     def connected(connection: Any, record: Any) -> None:
