@@ -67,18 +67,25 @@ class LegacyServer:
         self.made = 0
         self.seen: list[Exchange] = []
         self.streams: list[Exchange] = []
+        self.left: list[Exchange] = []
+        """The last request of each connection that is closed."""
         self.port = 0
 
     def methods(self) -> list[str]:
         return [one.message.get("method", one.method) for one in self.seen]
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
-            exchange = Exchange(await read_request(reader), writer)
-            self.seen.append(exchange)
-            if not await self.act(exchange):
-                await self._answer(exchange)
-            await writer.drain()
+        exchange: Exchange | None = None
+        try:
+            while True:
+                exchange = Exchange(await read_request(reader), writer)
+                self.seen.append(exchange)
+                if not await self.act(exchange):
+                    await self._answer(exchange)
+                await writer.drain()
+        finally:
+            if exchange is not None:
+                self.left.append(exchange)
 
     async def _answer(self, exchange: Exchange) -> None:
         message, method = exchange.message, exchange.message.get("method")

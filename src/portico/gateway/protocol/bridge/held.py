@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 from weakref import ref
 
 from portico.gateway.protocol.bridge.members import encode, members_of
@@ -19,6 +18,16 @@ from portico.upstream.mcp.hearing import RECONNECTED
 from portico.upstream.mcp.upstream import Conversation, Hear, Heard
 
 PATIENCE = 10.0
+T = TypeVar("T")
+
+
+class Watched:
+    """A resource that `count` subscriptions want to be told of; `told` says that the server knows it."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.told = False
+        self.settling = asyncio.Lock()
 
 
 class Held:
@@ -29,7 +38,8 @@ class Held:
         self._conversation = ref(conversation)
         self._clock = clock
         self._level = len(LEVELS)
-        self._uris: Counter[str] = Counter()
+        self._levelling = asyncio.Lock()
+        self._watched: dict[str, Watched] = {}
         self.listening: set[Hear] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         conversation.listen(self._hear)
@@ -40,29 +50,43 @@ class Held:
         wanted = LEVELS.index(level)
         if wanted >= self._level or "logging" not in self.capabilities:
             return
-        before, self._level = self._level, wanted
-        if not await self._ask("logging/setLevel", {"level": level}):
-            self._level = before
+        # A client that leaves meanwhile leaves it unknown what the server has heard, so this goes on without it.
+        await asyncio.shield(self._spawn(self._lower(level, wanted)))
+
+    async def _lower(self, level: str, wanted: int) -> None:
+        async with self._levelling:
+            if wanted < self._level and await self._ask("logging/setLevel", {"level": level}):
+                self._level = wanted
 
     async def subscribe(self, uri: str) -> bool:
         """Whether the server tells of changes of this resource; count it until `unsubscribe`."""
-        self._uris[uri] += 1
-        if self._uris[uri] == 1 and not await self._ask("resources/subscribe", {"uri": uri}):
-            self._drop(uri)
-            return False
-        return True
+        watched = self._watched.setdefault(uri, Watched())
+        watched.count += 1
+        granted = False
+        try:
+            granted = await asyncio.shield(self._spawn(self._settle(uri, watched)))
+        finally:
+            if not granted:
+                self.unsubscribe(uri)
+        return granted
 
     def unsubscribe(self, uri: str) -> None:
-        if self._drop(uri):
-            self._spawn(self._ask("resources/unsubscribe", {"uri": uri}))
+        watched = self._watched[uri]
+        watched.count -= 1
+        if not watched.count:
+            self._spawn(self._settle(uri, watched))
 
-    def _drop(self, uri: str) -> bool:
-        """Whether nobody wants it any more."""
-        self._uris[uri] -= 1
-        if self._uris[uri] > 0:
-            return False
-        del self._uris[uri]
-        return True
+    async def _settle(self, uri: str, watched: Watched) -> bool:
+        """Have the server know what is wanted now, one request after the other, so that none overtakes another."""
+        async with watched.settling:
+            if watched.count and not watched.told:
+                watched.told = await self._ask("resources/subscribe", {"uri": uri})
+            elif not watched.count and watched.told:
+                watched.told = False
+                await self._ask("resources/unsubscribe", {"uri": uri})
+        if not watched.count and not watched.told and self._watched.get(uri) is watched:
+            del self._watched[uri]
+        return watched.told
 
     def _hear(self, heard: Heard) -> None:
         # A question that concerns no call finds no client here: nobody claims it, so it is refused.
@@ -78,8 +102,9 @@ class Held:
         level, self._level = self._level, len(LEVELS)
         if level < len(LEVELS):
             await self.log_from(LEVELS[level])
-        for uri in tuple(self._uris):
-            await self._ask("resources/subscribe", {"uri": uri})
+        for uri, watched in tuple(self._watched.items()):
+            watched.told = False
+            await self._settle(uri, watched)
 
     async def _ask(self, method: str, params: dict[str, str]) -> bool:
         conversation = self._conversation()
@@ -91,7 +116,8 @@ class Held:
             return not outcome.is_error
         return False
 
-    def _spawn(self, work: Any) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
