@@ -51,6 +51,7 @@ class Settings:
     admin: str = _setting("127.0.0.1:5239", "HOST:PORT of /metrics, /status and /reload, or off.")
     admin_token: str = _setting("", "Token of the admin listener; needed where it is not on loopback.", secret=True)
     secrets: str = _setting("", "Directory of secrets, one file each: DIR/TENANT/NAME.")
+    key_file: str = _setting("", "File of the keys that seal and open secrets of a database; empty chooses a place.")
     allowed_host: tuple[str, ...] = _setting((), "A Host that clients may use; may be repeated.")
     trusted_proxy: tuple[str, ...] = _setting((), "Address or network of a proxy in front; may be repeated.")
     public_url: str = _setting("", "Where people reach this gateway, such as https://mcp.example.com/tools.")
@@ -129,6 +130,14 @@ class Settings:
         directory = _state_directory()
         digest = hashlib.sha256(self.store.encode()).hexdigest()
         return directory / f"copy-{digest[:12]}" if directory is not None else None
+
+    @property
+    def key_path(self) -> Path | None:
+        """Where the key file lies, which may not be there."""
+        if self.key_file:
+            return Path(self.key_file)
+        directory = _state_directory()
+        return directory / "secrets.key" if directory is not None else None
 
     @property
     def starts_processes(self) -> bool:

@@ -238,6 +238,18 @@ async def test_secrets_are_kept_sealed(store: Store, tenant: str) -> None:
         await store.secrets.delete(tenant, "TOKEN", author="bob")
 
 
+async def test_a_secret_is_sealed_anew_only_while_it_is_what_was_read(store: Store, tenant: str) -> None:
+    await store.secrets.put(tenant, "TOKEN", b"one", "k1", author="bob")
+    (before,) = await store.secrets.list(tenant)
+    assert await store.secrets.reseal(before, b"one, anew", "k2", author="bob")
+    assert not await store.secrets.reseal(before, b"one, late", "k3", author="bob")
+    (found,) = await store.secrets.list(tenant)
+    assert (found.sealed, found.key_id, found.updated) == (b"one, anew", "k2", before.updated)
+    await store.secrets.delete(tenant, "TOKEN", author="bob")
+    assert not await store.secrets.reseal(found, b"one, back", "k3", author="bob")
+    assert await store.secrets.list(tenant) == []
+
+
 async def test_replicas_report_at_once_and_may_be_forgotten(kind: Kind, store: Store, tenant: str) -> None:
     stores = [open_store(kind.url) for _ in range(4)]
     await asyncio.gather(*(each.replicas.report(tenant, b"first") for each in stores))

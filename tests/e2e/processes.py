@@ -137,14 +137,14 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def run(
-    *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None, given: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """A command of Portico that ends by itself."""
+    """A command of Portico that ends by itself; `given` is its standard input."""
     return subprocess.run(
         [*PORTICO, *arguments],
         capture_output=True,
         text=True,
-        stdin=subprocess.DEVNULL,
+        input=given,
         timeout=WAIT,
         env=environment(env),
         cwd=cwd,

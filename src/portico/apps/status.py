@@ -21,7 +21,11 @@ def status(world: World, connections: int) -> dict[str, Any]:
         "worker": world.name,
         "pid": os.getpid(),
         "revision": snapshot.revision,
-        "store": {"url": without_password(world.settings.store), "trouble": world.live.trouble},
+        "store": {
+            "url": without_password(world.settings.store),
+            "trouble": world.live.trouble,
+            "secrets": world.live.unsealed,
+        },
         "reloads": world.reloader.reloads,
         "notifiers": [asdict(standing) for standing in world.receivers.standings],
         "documents": documents,

@@ -17,7 +17,7 @@ from typing import Any
 from portico import __version__
 from portico.apps import limits
 from portico.apps.expulsion import expel
-from portico.apps.source import StoredKeys, source_of
+from portico.apps.source import StoredKeys, StoredSecrets, source_of
 from portico.auth.jwks import KeySets
 from portico.gateway.entry import Entry
 from portico.gateway.ingress.peers import Peers
@@ -111,7 +111,9 @@ class World:
         self.source = source_of(settings, self._store_is)
         self.reloader = Reloader(
             self.source,
-            TaughtSecrets(secret_files, self.redactor),
+            TaughtSecrets(
+                StoredSecrets(secret_files, self.source, settings.key_path, self._secrets_are), self.redactor
+            ),
             self.live,
             compiler(self.client, settings.starts_processes, self.key_sets),
             self.subscriptions.announce,
@@ -155,6 +157,9 @@ class World:
 
     def _store_is(self, trouble: str) -> None:
         self.live.trouble = trouble
+
+    def _secrets_are(self, trouble: str) -> None:
+        self.live.unsealed = trouble
 
     def forget(self, prefix: str) -> None:
         """An endpoint is gone: its subscriptions end with a result and its sessions are no more."""
@@ -207,7 +212,7 @@ class World:
 class TaughtSecrets:
     """The secrets; whenever they are read, what redacts the log learns them first."""
 
-    def __init__(self, source: SecretFiles, redactor: Redactor) -> None:
+    def __init__(self, source: StoredSecrets, redactor: Redactor) -> None:
         self._source = source
         self._redactor = redactor
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import portico
-from portico.cli import config, key
+from portico.cli import config, key, secret
 from portico.settings import Settings, SettingsError, resolve, show
 
 app = typer.Typer(
@@ -146,6 +146,7 @@ def import_mcp_json(
 
 app.add_typer(config.app, name="config")
 app.add_typer(key.app, name="key")
+app.add_typer(secret.app, name="secret")
 
 
 @app.command("schema")

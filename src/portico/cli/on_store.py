@@ -39,21 +39,30 @@ Ask = Callable[[list[str], str], bool]
 Open = Callable[[Settings, str, Ask], Desk]
 
 
-def on_store(open_desk: Callable[[], Open]) -> Callable[[Callable[..., Awaitable[Outcome]]], Callable[..., None]]:
-    """A command whose first argument is what `open_desk` gives, with the options that say which store it works on."""
+_MORE: dict[str, tuple[Any, Any, Any]] = {
+    "key_file": (str | None, None, typer.Option(help="File of the keys that seal and open secrets.", metavar="FILE")),
+}
+
+
+def on_store(
+    open_desk: Callable[[], Open], *more_options: str
+) -> Callable[[Callable[..., Awaitable[Outcome]]], Callable[..., None]]:
+    """A command whose first argument is what `open_desk` gives, with the options that say which store it works on.
+    `more_options` are settings that not all such commands need."""
+    known = _OPTIONS | {name: _MORE[name] for name in more_options}
 
     def decorate(command: Callable[..., Awaitable[Outcome]]) -> Callable[..., None]:
         own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
 
         def wrapper(**given: Any) -> None:
             mine = {parameter.name: given[parameter.name] for parameter in own}
-            options = {name: given[name] for name in _OPTIONS}
+            options = {name: given[name] for name in known}
             _show(_run(open_desk(), lambda desk: command(desk, **mine), options), options["as_json"])
 
         keyword = inspect.Parameter.KEYWORD_ONLY
         more = [
             inspect.Parameter(name, keyword, default=default, annotation=Annotated[kind, option])
-            for name, (kind, default, option) in _OPTIONS.items()
+            for name, (kind, default, option) in known.items()
         ]
         parameters = [*(parameter.replace(kind=keyword) for parameter in own), *more]
         wrapper.__signature__ = inspect.Signature(parameters)
@@ -67,6 +76,7 @@ def on_store(open_desk: Callable[[], Open]) -> Callable[[Callable[..., Awaitable
 def _run(open_desk: Open, work: Callable[[Any], Awaitable[Outcome]], options: dict[str, Any]) -> Outcome:
     notify = tuple(options["notify"]) if options["notify"] else None
     flags = {"store": options["store"], "notify": notify, "admin_token": options["admin_token"]}
+    flags |= {name: options[name] for name in _MORE if name in options}
 
     async def run() -> Outcome:
         settings = resolve(flags, file=options["settings"]).settings

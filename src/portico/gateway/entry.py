@@ -152,6 +152,8 @@ class Entry:
         if self._live.trouble:
             # It answers calls like any other, so it stays in; strangers are not told what the store said.
             return text_reply(200, "ready, serving what was read last: the store cannot be read")
+        if self._live.unsealed:
+            return text_reply(200, "ready, but secrets of the store cannot be opened; the log says which and why")
         return text_reply(200, "ready")
 
     def _page(self, request: Request, endpoint: Endpoint) -> Reply:

@@ -18,6 +18,8 @@ class Live:
         self.ready = False
         # What is wrong with the store, while what was read last goes on being served.
         self.trouble = ""
+        # Which secrets of the store cannot be opened.
+        self.unsealed = ""
 
     def swap(self, snapshot: Snapshot) -> Snapshot:
         """Serve this one from the next request on; returns the one before."""

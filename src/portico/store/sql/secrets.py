@@ -34,6 +34,16 @@ class SqlSecrets:
                 await connection.execute(update(secrets).where(*mine).values(**values))
             await record(connection, tenant, author, "put", "secret", name=name)
 
+    async def reseal(self, before: SealedSecret, sealed: bytes, key_id: str, *, author: str) -> bool:
+        mine = (secrets.c.tenant == before.tenant, secrets.c.name == before.name)
+        async with self._database.write() as connection:
+            now_there = (await connection.execute(select(secrets.c.sealed).where(*mine))).scalar_one_or_none()
+            if now_there is None or bytes(now_there) != before.sealed:
+                return False
+            await connection.execute(update(secrets).where(*mine).values(sealed=sealed, key_id=key_id))
+            await record(connection, before.tenant, author, "reseal", "secret", name=before.name)
+            return True
+
     async def delete(self, tenant: str, name: str, *, author: str) -> None:
         async with self._database.write() as connection:
             mine = delete(secrets).where(secrets.c.tenant == tenant, secrets.c.name == name)
