@@ -33,6 +33,11 @@ async def served(anyio_backend: str, ingress: str, tmp_path_factory: pytest.Temp
         yield gateway
 
 
+@pytest.fixture(params=[1, 2], ids=["one-worker", "two-workers"])
+def workers(request: pytest.FixtureRequest) -> int:
+    return request.param
+
+
 @pytest.fixture
 async def gateway(served: Gateway) -> AsyncIterator[Gateway]:
     yield served
