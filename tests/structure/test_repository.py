@@ -21,7 +21,7 @@ LISTED = subprocess.run(
 FILES = sorted(path for name in LISTED.stdout.split("\0") if name and (path := ROOT / name).is_file())
 PAGES = [path for path in FILES if path.suffix == ".md"]
 TRACES = {
-    "a path of one machine": re.compile(r"/work/(main|shared)\b|/home/\w+/|/Users/\w+/"),
+    "a path of one machine": re.compile(r"/wor[k]/(main|shared)\b|/home/\w+/|/Users/\w+/"),
     "a folder that is not in the repository": re.compile(
         r"(?<![\w/])shared/(design|spec|conformance|seed|reference|hooks)\b"
     ),

@@ -1,4 +1,4 @@
-"""What a worker reads its documents and keys from: files, or a database with a copy for when it is down."""
+"""What a worker reads its documents, keys and secrets from: files, or a database with a copy for when it is down."""
 
 from __future__ import annotations
 
@@ -58,11 +58,12 @@ class StoredSecrets:
         return found
 
     async def revision(self) -> str:
-        return await self._files.revision() + await asyncio.to_thread(self._key_file_now)
+        """A key file that was mended opens what could not be opened, so while something cannot it counts too."""
+        own = await self._files.revision()
+        return own + await asyncio.to_thread(self._key_file_now) if self._complaint else own
 
     def _key_file_now(self) -> str:
-        """A key file that was mended opens what could not be opened."""
-        if not self._complaint or self._key_file is None:
+        if self._key_file is None:
             return ""
         try:
             stat = self._key_file.stat()

@@ -10,13 +10,13 @@ import asyncio
 import hashlib
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from portico.store.records import Contents, StoredText
 from portico.store.store import MAX_BYTES, StoreError
+from portico.store.whole_file import sync_directory, write_whole
 
 MAX_FILES = 10_000
 _KEY = re.compile(r"[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]{0,199}\.(?:yaml|yml|json)")
@@ -122,21 +122,8 @@ def _stamps(directory: Path) -> Iterator[str]:
 
 
 def _write(path: Path, text: bytes) -> None:
-    """Temporary file, fsync, rename, fsync of the directory; the rights of a file that was there are kept."""
-    temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(8)}.tmp")
     try:
-        try:
-            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-            with os.fdopen(handle, "wb") as file:
-                if path.exists():
-                    os.fchmod(handle, stat.S_IMODE(path.stat().st_mode))
-                file.write(text)
-                file.flush()
-                os.fsync(handle)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        _sync_directory(path.parent)
+        write_whole(path, text)
     except OSError as error:
         raise StoreError(
             f"the document {path.name} cannot be written: {error.strerror}", f"Let this user write to {path.parent}"
@@ -146,16 +133,8 @@ def _write(path: Path, text: bytes) -> None:
 def _delete(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except OSError as error:
         raise StoreError(
             f"the document {path.name} cannot be removed: {error.strerror}", f"Let this user write to {path.parent}"
         ) from error
-
-
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import os
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +16,7 @@ import msgspec
 
 from portico.store.records import Contents
 from portico.store.store import Source, StoreError
+from portico.store.whole_file import PRIVATE, write_whole
 
 log = logging.getLogger("portico.store")
 
@@ -97,19 +96,12 @@ class LastGood:
         return copy.contents if (copy.form, copy.store) == (FORM, self._store) else None
 
     def _write(self, contents: Contents) -> None:
-        """Whole or not at all: a reader sees the copy before or this one."""
         if self._path is None:
             return
-        temporary = self._path.with_name(f".{self._path.name}.{secrets.token_hex(8)}")
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-                file.write(msgspec.msgpack.encode(Copy(FORM, self._store, contents)))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self._path)
+            write_whole(self._path, msgspec.msgpack.encode(Copy(FORM, self._store, contents)), mode=PRIVATE)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             log.warning(
                 "No copy of the store is kept, and without it no gateway starts while the store is down: %s cannot be "
                 "written (%s). Name another file with --copy.",

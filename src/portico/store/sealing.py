@@ -19,6 +19,7 @@ from typing import Any
 
 from portico.store.records import SealedSecret
 from portico.store.store import StoreError
+from portico.store.whole_file import PRIVATE, write_whole
 
 FORM = b"\x01"
 MOST_KEYS = 100
@@ -131,7 +132,7 @@ def _keys(file: Path, data: bytes) -> Sequence[SealingKey]:
             continue
         read = _LINE.fullmatch(line.strip())
         key = SealingKey.of(base64.b64decode(read[2])) if read else None
-        if read is None or key is None or key.id != read[1] or len(key.key) != 32:
+        if read is None or key is None or key.id != read[1]:
             # Not what the line says: it may be most of a key.
             raise StoreError(
                 f"line {number} of the key file {file} is no key", "Bring the file from where it was made, whole"
@@ -151,24 +152,13 @@ def write_keys(ring: KeyRing, *, new: bool = False) -> None:
     """Whole or not at all, for the owner alone. A `new` file does not take the place of another."""
     lines = ["# Keys of Portico's sealed secrets; the first one seals. Keep a copy: nothing else opens them."]
     lines += [f"portico-key {key.id} {base64.b64encode(key.key).decode()}" for key in ring.keys]
-    temporary = ring.file.with_name(f".{ring.file.name}.{secrets.token_hex(8)}")
     try:
         ring.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        with open(os.open(temporary, flags, 0o600), "w", encoding="ascii") as opened:
-            opened.write("\n".join(lines) + "\n")
-            opened.flush()
-            os.fsync(opened.fileno())
-        if new:
-            os.link(temporary, ring.file)
-        else:
-            os.replace(temporary, ring.file)
+        write_whole(ring.file, ("\n".join(lines) + "\n").encode(), mode=PRIVATE, new=new)
     except FileExistsError:
         raise StoreError(f"somebody made {ring.file} meanwhile", "Do it again, with that file") from None
     except OSError as error:
         raise StoreError(f"the key file {ring.file} cannot be written: {error.strerror}", "Name another one") from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _bound(tenant: str, name: str, key_id: str) -> bytes:
