@@ -1,13 +1,12 @@
 """What people do with the documents and keys of a database on the command line, and what a gateway makes of it."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import pytest
 from tests.e2e.conversation import BOTH, modern_request, result_of
-from tests.e2e.processes import Gateway, gateway, post, run, until
+from tests.e2e.desk import Desk
+from tests.e2e.processes import Gateway, gateway, post, until
 from tests.fakes.databases import KINDS, made
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
@@ -21,30 +20,6 @@ routers: [{{prefix: {prefix}, server: a{more}}}]
 servers: [{{name: a}}]
 resources: [{{uri: "test://{marker}", name: marker, text: "{marker}"}}]
 """
-
-
-class Desk:
-    """Somebody at a terminal, with files of their own."""
-
-    def __init__(self, url: str, directory: Path) -> None:
-        self.url = url
-        self.directory = directory
-
-    def __call__(self, *arguments: str, notify: str = "") -> CompletedProcess[str]:
-        told = ["--notify", notify] if notify else []
-        return run(*arguments, *told, env={"PORTICO_STORE": self.url}, cwd=self.directory)
-
-    def done(self, *arguments: str, notify: str = "") -> str:
-        found = self(*arguments, notify=notify)
-        assert found.returncode == 0, found.stdout + found.stderr
-        return found.stdout
-
-    def data(self, *arguments: str) -> object:
-        return json.loads(self.done(*arguments, "--json"))
-
-    def write(self, name: str, text: str) -> str:
-        (self.directory / name).write_text(text)
-        return name
 
 
 @pytest.fixture

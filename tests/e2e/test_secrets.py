@@ -7,11 +7,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import pytest
 from tests.e2e.conversation import BOTH, modern_request, result_of
-from tests.e2e.processes import Gateway, gateway, get, post, run, until
+from tests.e2e.desk import Desk
+from tests.e2e.processes import Gateway, gateway, get, post, until
 from tests.fakes import rest
 from tests.fakes.databases import KINDS, made
 
@@ -29,36 +29,17 @@ tools:
 """
 
 
-class Desk:
-    """Somebody at a terminal, whose key file lies where it does without being named."""
-
-    def __init__(self, url: str, directory: Path) -> None:
-        self.directory = directory
-        self.url = url
-        self.environment = {"PORTICO_STORE": url, "XDG_STATE_HOME": str(directory / "state")}
-        self.key_file = directory / "state" / "portico" / "secrets.key"
-
-    def __call__(self, *arguments: str, given: str = "", **environment: str) -> CompletedProcess[str]:
-        return run(*arguments, env=self.environment | environment, cwd=self.directory, given=given)
-
-    def done(self, *arguments: str, given: str = "", **environment: str) -> str:
-        found = self(*arguments, given=given, **environment)
-        assert found.returncode == 0, found.stdout + found.stderr
-        assert VALUE not in found.stdout + found.stderr
-        return found.stdout
-
-
 @pytest.fixture(params=KINDS)
 def any_desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
     with made(request.param, tmp_path) as kind:
-        found = Desk(kind.url, tmp_path)
+        found = Desk(kind.url, tmp_path, VALUE)
         found.done("migrate")
         yield found
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
-    found = Desk(f"sqlite:{tmp_path}/a.db", tmp_path)
+    found = Desk(f"sqlite:{tmp_path}/a.db", tmp_path, VALUE)
     found.done("migrate")
     return found
 

@@ -15,13 +15,13 @@ from typing import Any
 
 from portico.apps.announce import tell
 from portico.apps.author import author
+from portico.apps.desk import Desk
 from portico.apps.outcome import Outcome
 from portico.apps.printing import moment, table
 from portico.config.check import Checked, Tenancy, check, check_together
 from portico.config.problem import Problem, Severity
 from portico.settings import Settings
-from portico.store.open import open_store
-from portico.store.store import Conflict, Missing, Store
+from portico.store.store import Conflict, Missing
 
 MAX_READ = 2 * 1024 * 1024
 
@@ -42,17 +42,12 @@ class Wanted:
         return difference(self.before, self.text, f"{self.name} {self.version or 'new'}", self.source)
 
 
-class Config:
+class Config(Desk):
     """`ask` shows lines, asks a question and says whether to go on."""
 
     def __init__(self, settings: Settings, tenant: str, ask: Callable[[list[str], str], bool]) -> None:
-        self._settings = settings
-        self._tenant = tenant
+        super().__init__(settings, tenant)
         self._ask = ask
-        self._store: Store = open_store(settings.store)
-
-    async def close(self) -> None:
-        await self._store.close()
 
     async def listed(self) -> Outcome:
         found = await self._store.documents.list(self._tenant)

@@ -5,27 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from portico.apps.announce import tell
 from portico.apps.author import author
+from portico.apps.desk import Desk
 from portico.apps.outcome import Outcome
 from portico.apps.printing import moment, table
 from portico.config.key import key_hash, new_key
-from portico.settings import Settings
-from portico.store.open import open_store
 from portico.store.records import StoredKey
 
 DAY = 86_400_000
 
 
-class Keys:
-    def __init__(self, settings: Settings, tenant: str) -> None:
-        self._settings = settings
-        self._tenant = tenant
-        self._store = open_store(settings.store)
-
-    async def close(self) -> None:
-        await self._store.close()
-
+class Keys(Desk):
     async def create(self, name: str, endpoints: Sequence[str], tools: Sequence[str], days: float | None) -> Outcome:
         """The key itself is in the answer and nowhere else: the store has its hash."""
         key = new_key()
@@ -34,7 +24,7 @@ class Keys:
             self._tenant, name, key_hash(key), key[-4:], tuple(endpoints), tuple(tools), created=0, expires=expires
         )
         await self._store.keys.add(stored, author=author())
-        data = {"name": name, "key": key, "expires": moment(expires), "warnings": await self._announced()}
+        data = {"name": name, "key": key, "expires": moment(expires), "warnings": await self._told()}
         return Outcome([key, *data["warnings"]], data)
 
     async def listed(self) -> Outcome:
@@ -55,11 +45,8 @@ class Keys:
 
     async def revoke(self, name: str) -> Outcome:
         await self._store.keys.revoke(self._tenant, name, author=author())
-        warnings = await self._announced()
+        warnings = await self._told()
         return Outcome([f"{name}: revoked", *warnings], {"name": name, "warnings": warnings})
-
-    async def _announced(self) -> list[str]:
-        return await tell(self._settings, await self._store.revision()) if self._settings.notify else []
 
 
 def _state(key: StoredKey, now: float) -> str:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from portico.apps.announce import tell
 from portico.apps.author import author
+from portico.apps.desk import Desk
 from portico.apps.outcome import Outcome
 from portico.apps.printing import moment, table
-from portico.settings import Settings
-from portico.store.open import open_store
 from portico.store.records import SealedSecret
 from portico.store.sealing import KeyRing, Unsealable, judge_secret_name, new_keys, read_keys, write_keys
 from portico.store.secrets import MOST_BYTES, MOST_SECRETS
@@ -19,15 +17,7 @@ from portico.store.store import StoreError
 ATTEMPTS = 5
 
 
-class Secrets:
-    def __init__(self, settings: Settings, tenant: str) -> None:
-        self._settings = settings
-        self._tenant = tenant
-        self._store = open_store(settings.store)
-
-    async def close(self) -> None:
-        await self._store.close()
-
+class Secrets(Desk):
     async def set(self, name: str, ask: Callable[[], bytes]) -> Outcome:
         """`ask` gives the value, once it is known that it can be kept."""
         judge_secret_name(name)
@@ -127,7 +117,7 @@ class Secrets:
         return path
 
     async def _announced(self, lines: list[str], data: dict[str, object], code: int = 0) -> Outcome:
-        warnings = await tell(self._settings, await self._store.revision()) if self._settings.notify else []
+        warnings = await self._told()
         return Outcome([*lines, *warnings], {**data, "warnings": warnings}, code)
 
 
