@@ -86,5 +86,5 @@ def _templates(path: Path, server: McpServer, draft: Draft) -> None:
                 mend = draft.findings.suggest(read[1], known, "Define it under `values`")
                 draft.findings.error(where, "unknown-value", f"there is no value {quoted(read[1])}", mend)
             else:
-                mend = "Put it into the directory of secrets, or into PORTICO_SECRET_" + read[1]
+                mend = f"Put it into the directory of secrets, into PORTICO_SECRET_{read[1]}, or into a database"
                 draft.findings.warning(where, "unknown-secret", f"there is no secret {quoted(read[1])}", mend)
