@@ -106,6 +106,7 @@ def test_a_gateway_serves_what_is_in_the_database_and_outlives_it(kind: Kind, tm
             outlives(running, kind)
         said = running.log + running.out.read_text() + get(f"{running.admin}/status").text
         assert "a-password-of" not in said
+        until(lambda: len({worker["revision"] for worker in running.status()}) == 1, "both workers have read the same")
         (last,) = served(running)
     assert (tmp_path / "state" / "copy").stat().st_mode & 0o777 == 0o600
     down(kind)
