@@ -22,8 +22,9 @@ from portico.settings import Settings
 from portico.store.open import open_store
 from portico.store.records import StoredKey
 from portico.store.sql import documents as documents_module
-from portico.store.sql.schema import meta, versions
-from portico.store.store import Conflict, Missing, SchemaError, Store, StoreError
+from portico.store.sql import replicas as replicas_module
+from portico.store.sql.schema import meta, replicas, versions
+from portico.store.store import MAX_REPORT, Conflict, Missing, SchemaError, Store, StoreError
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(120)]
 
@@ -472,3 +473,56 @@ def test_the_file_of_a_database_is_its_owners_alone(tmp_path: Path) -> None:
     assert (tmp_path / "a.db").stat().st_mode & 0o777 == 0o600
     with pytest.raises(StoreError, match="could not be migrated"):
         migrate(Settings(store=f"sqlite:{tmp_path}/gone/a.db"))
+
+
+async def aged(kind: Kind, names: list[str], milliseconds: int) -> None:
+    """As if so much time had passed since they reported."""
+    engine = create(parse(kind.url))
+    mine = update(replicas).where(replicas.c.id.in_(names))
+    async with engine.begin() as connection:
+        await connection.execute(mine.values(reported_at=replicas.c.reported_at - milliseconds))
+    await engine.dispose()
+
+
+async def test_a_report_takes_the_place_of_the_one_before_and_its_age_is_by_the_clock_of_the_store(
+    store: Store, kind: Kind, tenant: str
+) -> None:
+    await store.replicas.report(tenant, b"old")
+    await aged(kind, [tenant], 3_600_000)
+    (old,) = [each for each in await store.replicas.list() if each.id == tenant]
+    assert old.report == b"old"
+    assert 3_600_000 <= old.age < 3_660_000
+    await store.replicas.report(tenant, b"new")
+    (new,) = [each for each in await store.replicas.list() if each.id == tenant]
+    assert new.report == b"new"
+    assert -1_000 < new.age < 60_000
+    await store.replicas.forget([tenant])
+    assert tenant not in [each.id for each in await store.replicas.list()]
+
+
+async def test_a_report_that_is_too_large_is_refused(store: Store, tenant: str) -> None:
+    await store.replicas.report(tenant, b"x" * MAX_REPORT)
+    with pytest.raises(StoreError, match="larger"):
+        await store.replicas.report(tenant, b"x" * (MAX_REPORT + 1))
+
+
+async def test_reports_of_replicas_that_are_long_gone_are_cleared_away(
+    store: Store, kind: Kind, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"{tenant}-{number}" for number in range(4)]
+    for name in names:
+        await store.replicas.report(name, b"{}")
+    await aged(kind, names[:2], 100_000)
+    await aged(kind, names[2:3], 50_000)
+
+    async def left() -> list[str]:
+        return [each.id for each in await store.replicas.list() if each.id in names]
+
+    monkeypatch.setattr(replicas_module, "BATCH", 1)
+    await store.replicas.clear(60_000)
+    assert await left() == names[2:]
+    monkeypatch.setattr(replicas_module, "MAX_REPLICAS", 1)
+    assert await left() == names[3:]
+    await store.replicas.clear(60_000)
+    monkeypatch.undo()
+    assert await left() == names[3:]

@@ -13,7 +13,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from typing import Any
 import uvloop
 
 from portico.apps.pidfile import pidfile
+from portico.apps.replica.replica import replica_name
 from portico.apps.sockets import inherited, listen
 from portico.apps.worker import Place, Worker, load_certificate
 from portico.gateway.ingress.certificate import CertificateError
@@ -54,7 +54,7 @@ def _run(resolved: Resolved) -> int:
     admin = listen(*address) if address is not None else None
     _say(settings, public, admin)
     if settings.workers == 1:
-        place = Place(public, admin, secrets.token_bytes(32), None)
+        place = Place(public, admin, secrets.token_bytes(32), None, replica=replica_name())
         return _serve(settings, dict(resolved.secrets), place)
     return Supervisor(resolved, public, admin).run()
 
@@ -86,6 +86,7 @@ class Supervisor:
         self._resolved = resolved
         self._listeners = [public] if admin is None else [public, admin]
         self._key = secrets.token_hex(32)
+        self._replica = replica_name()
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
         self._started: dict[int, float] = {}
         self._failures = 0
@@ -113,6 +114,7 @@ class Supervisor:
             "descriptors": descriptors,
             "number": number,
             "restarts": self._restarts,
+            "replica": self._replica,
         }
         worker = subprocess.Popen(
             [sys.executable, "-m", "portico.apps.gateway"], stdin=subprocess.PIPE, pass_fds=descriptors
@@ -184,8 +186,9 @@ def _worker_main() -> int:
     settings = Settings(**given)
     admin = sockets[1] if len(sockets) > 1 else None
     key, peers = bytes.fromhex(task["key"]), Path(task["peers"])
-    place = Place(sockets[0], admin, key, peers, task["number"], task["restarts"])
-    threading.Thread(target=_end_with_parent, args=(lambda: os.kill(os.getpid(), signal.SIGTERM),), daemon=True).start()
+    orphaned = threading.Event()
+    place = Place(sockets[0], admin, key, peers, task["number"], task["restarts"], task["replica"], orphaned.is_set)
+    threading.Thread(target=_end_with_parent, args=(orphaned,), daemon=True).start()
     try:
         return _serve(settings, task["secrets"], place)
     except CertificateError as error:
@@ -193,11 +196,12 @@ def _worker_main() -> int:
         return 1
 
 
-def _end_with_parent(end: Callable[[], None]) -> None:
+def _end_with_parent(orphaned: threading.Event) -> None:
     # Not through sys.stdin, whose lock this thread would still hold when the interpreter ends.
     while os.read(0, 4096):
         pass
-    end()
+    orphaned.set()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,9 @@ def table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    # A name that came from elsewhere must not move the cursor of a terminal.
-    text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return printable(", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))
+
+
+def printable(text: str) -> str:
+    """A text that came from elsewhere must not move the cursor of a terminal."""
     return "".join(character if character.isprintable() else "?" for character in text)

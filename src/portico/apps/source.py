@@ -10,19 +10,22 @@ from pathlib import Path
 from portico.config.key import Key
 from portico.settings import Settings
 from portico.store.last_good import LastGood
-from portico.store.open import open_source
+from portico.store.open import open_source, open_store
 from portico.store.records import Contents, SealedSecret, StoredKey
 from portico.store.sealing import Unsealable, read_keys
 from portico.store.secrets import SecretFiles, Secrets
-from portico.store.store import Source, StoreError
+from portico.store.store import Replicas, Source, StoreError
 
 log = logging.getLogger("portico.secrets")
 
 
-def source_of(settings: Settings, told: Callable[[str], None]) -> Source:
-    """`told` hears what is wrong with a database, and "" when nothing is any more."""
-    opened = open_source(settings.store)
-    return opened if settings.on_files else LastGood(opened, settings.store, settings.copy_file, told)
+def source_of(settings: Settings, told: Callable[[str], None]) -> tuple[Source, Replicas | None]:
+    """And where reports of this gateway go: files keep none. `told` hears what is wrong with a database, and "" when
+    nothing is any more."""
+    if settings.on_files:
+        return open_source(settings.store), None
+    store = open_store(settings.store)
+    return LastGood(store, settings.store, settings.copy_file, told), store.replicas
 
 
 class StoredSecrets:

@@ -15,6 +15,8 @@ from portico.apps import limits
 from portico.apps.gauges import register
 from portico.apps.inside import inside
 from portico.apps.memory import Memory
+from portico.apps.replica.part import Minute, part
+from portico.apps.replica.replica import reporter_of
 from portico.apps.sockets import listen_unix
 from portico.apps.status import status
 from portico.apps.world import Place, World
@@ -61,6 +63,8 @@ class Worker:
         self.world.when_swapped.append(self.public.known.forget_lanes)
         register(self.world, place.number, place.restarts)
         self.world.figures.read("portico_in_flight", lambda: self.public.in_flight)
+        self._minute = Minute(self.world.figures, self._clock)
+        self._reporter = reporter_of(self.world, self._minute)
 
     async def run(self, started: Callable[[], None] = lambda: None) -> None:
         """Serve until SIGTERM or SIGINT, then drain."""
@@ -95,6 +99,8 @@ class Worker:
         ]
         if self._certificate is not None:
             tasks.append(loop.create_task(self._certificate.watch(self.settings.patience)))
+        if self._reporter is not None:
+            tasks.append(loop.create_task(self._reporter.run()))
         started()
         await asyncio.wait([loop.create_task(stop.wait()), *tasks], return_when=asyncio.FIRST_COMPLETED)
         await self._drain(listeners)
@@ -160,6 +166,8 @@ class Worker:
         left = max(0.0, until - self._clock())
         goodbye = {self.public: GOODBYE}
         await asyncio.gather(*(listener.end(left, goodbye.get(listener, 0.0)) for listener in listeners))
+        if self._reporter is not None:
+            await self._reporter.leave(forget=not self._place.orphaned())
         await self.world.close()
         if self._place.peers is not None:
             (self._place.peers / f"{self.world.name}.sock").unlink(missing_ok=True)
@@ -194,7 +202,7 @@ class Worker:
                 await asyncio.to_thread(self._memory.give_back)
 
     def _questions(self) -> tuple[str, ...]:
-        return ("figures", "status", "reload", "notify", "inspect")
+        return ("figures", "status", "reload", "notify", "inspect", "replica")
 
     def _question(self, name: str) -> Callable[[str], Any]:
         return lambda about: self._answer(name, about)
@@ -208,6 +216,8 @@ class Worker:
             return await self.reload()
         if question == "inspect":
             return await inside(self.world, about)
+        if question == "replica":
+            return await part(self.world, self._minute)
         return status(self.world, len(self.public))
 
 

@@ -64,7 +64,8 @@ PEER_LIMITS = ClientLimits(connections=20_000, in_flight=40_000, first_byte=math
 class Place:
     """What a worker is given by whoever starts it: sockets, the key of session ids, and where its peers are.
 
-    `number` is its place among them, and `restarts` how many workers were replaced before it began.
+    `number` is its place among them, and `restarts` how many workers were replaced before it began. `replica` is what
+    all of them are called together, and `orphaned` says whether whoever started them is gone.
     """
 
     public: socket.socket
@@ -73,6 +74,8 @@ class Place:
     peers: Path | None
     number: int = 0
     restarts: int = 0
+    replica: str = ""
+    orphaned: Callable[[], bool] = lambda: False
 
 
 class World:
@@ -108,7 +111,7 @@ class World:
         self.pool = Pool(self.client, streams=self.stream_client, environment=process_environment())
         self.key_sets = KeySets(self.client)
         self.when_swapped: list[Callable[[], None]] = []
-        self.source = source_of(settings, self._store_is)
+        self.source, self.replicas = source_of(settings, self._store_is)
         self.reloader = Reloader(
             self.source,
             TaughtSecrets(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from portico.observe.metrics import BUCKETS, METRICS
@@ -56,6 +56,16 @@ class Figures:
     def read_all(self, name: str, look: Callable[[], Iterable[Sample]]) -> None:
         """A metric with labels, whose values must come from a bounded set."""
         self._reads.append((name, look))
+
+    def ended(self) -> Iterator[tuple[str, int, float]]:
+        """Of each series its outcome, how many calls there were, and the seconds that they took."""
+        # A copy, because calls go on while somebody adds up.
+        for (_, _, _, outcome), series in list(self._calls.items()):
+            yield outcome, sum(series.buckets), series.total
+
+    def counted(self, name: str) -> float:
+        """A counter, whatever its labels."""
+        return sum(self._counters.get(name, {}).values())
 
     def snapshot(self) -> dict[str, Any]:
         """Plain data that figures of several workers are added up from."""

@@ -43,6 +43,8 @@ MAX_VERSIONS = 100
 MAX_EVENTS = 100_000
 MAX_NAME = 63
 MAX_NOTE = 1_000
+MAX_REPORT = 128 * 1024
+MAX_REPLICAS = 1_000
 
 
 class StoreError(Exception):
@@ -175,8 +177,14 @@ class Replicas(Protocol):
     """What gateways say of themselves. Reports change no revision."""
 
     async def report(self, id: str, report: bytes) -> None: ...
-    async def list(self) -> list[Replica]: ...
+    async def list(self) -> list[Replica]:
+        """Sorted by id; of more than MAX_REPLICAS those that reported last."""
+        ...
+
     async def forget(self, ids: Collection[str]) -> None: ...
+    async def clear(self, older: int) -> None:
+        """Remove reports that are older than so many milliseconds, and what is beyond MAX_REPLICAS."""
+        ...
 
 
 class Store(Source, Protocol):

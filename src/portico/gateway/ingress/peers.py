@@ -60,18 +60,18 @@ class Peers:
             return _gone(worker)
         return Reply(response.status, body, headers)
 
-    async def ask_all(self, question: str, about: str = "") -> list[object]:
-        """The answers of every worker that gives one, this one included."""
+    async def ask_all(self, question: str, about: str = "", patience: float = PATIENCE) -> list[object]:
+        """The answers of every worker that gives one in time, this one included."""
         sockets = sorted(self._directory.glob("*.sock")) if self._directory is not None else []
-        answers = await asyncio.gather(*(self._ask(socket, question, about) for socket in sockets))
+        answers = await asyncio.gather(*(self._ask(socket, question, about, patience) for socket in sockets))
         return [answer for answer in answers if answer is not None]
 
-    async def _ask(self, socket: Path, question: str, about: str) -> object | None:
+    async def _ask(self, socket: Path, question: str, about: str, patience: float) -> object | None:
         request = Request("POST", _ASK + quote(question).encode(), quote(about).encode(), {b"host": b"localhost"}, b"")
-        deadline = self._clock() + PATIENCE
+        deadline = self._clock() + patience
         try:
             answer = await self._client.send(
-                _origin(socket), _render(request), deadline=deadline, first_byte=PATIENCE, idempotent=False
+                _origin(socket), _render(request), deadline=deadline, first_byte=patience, idempotent=False
             )
         except NetError:
             return None
