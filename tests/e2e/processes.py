@@ -90,7 +90,7 @@ class Demo(Started):
     url: str
 
     def journal(self, look: Callable[[dict[str, Any]], bool] = lambda line: True) -> list[dict[str, Any]]:
-        """The requests that reached the service and are like that; a line is written when its answer has left."""
+        """The requests that reached the service and are like that; a line is there before its answer is."""
         return [line for line in self.lines if look(line)]
 
 

@@ -31,7 +31,7 @@ class Running:
     process: subprocess.Popen[bytes]
 
     def lines(self, least: int = 0) -> list[dict[str, Any]]:
-        """The journal. A line is written after its answer has left, so `least` lines are waited for."""
+        """The journal, once it has `least` lines, or what there is when that takes too long."""
         deadline = time.monotonic() + WAIT
         while True:
             found = [json.loads(line) for line in self.log.read_text().splitlines()]

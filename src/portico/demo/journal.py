@@ -1,4 +1,4 @@
-"""One JSON line per request, written when its answer is complete or its client is gone.
+"""One JSON line per request, written before its client has the whole answer, or when the client is gone.
 
 Tests of the gateway read these lines to see what really reached the service, so the request is noted as it came
 over the wire: the path undecoded, the query unparsed, the body read even where the route ignores it.
@@ -7,6 +7,7 @@ over the wire: the path undecoded, the query unparsed, the body read even where 
 import base64
 import json
 from codecs import getincrementaldecoder
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any, TextIO
 
@@ -48,14 +49,14 @@ class Journal:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        visit = Visit(scope, receive, send)
+        visit = Visit(scope, receive, send, self.write)
         try:
             if await visit.read_body():
                 await self.app(scope, visit.receive, visit.send)
             elif not visit.gone:
                 await visit.refuse()
         finally:
-            self.write(visit.line())
+            visit.note()
 
     def write(self, line: dict[str, Any]) -> None:
         if self.stream is not None:
@@ -66,16 +67,19 @@ class Journal:
 class Visit:
     """One request from its first byte to its outcome."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, write: Callable[[dict[str, Any]], None]) -> None:
         self.scope = scope
         self.inner_receive = receive
         self.inner_send = send
+        self.write = write
         self.started = perf_counter()
         self.body = b""
         self.replayed = False
         self.status: int | None = None
         self.finished = False
         self.gone = False
+        self.noted = False
+        self.head: Message | None = None
 
     async def read_body(self) -> bool:
         """Read the whole body; false when it is too large or the client left before its end."""
@@ -107,9 +111,22 @@ class Visit:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start" and not self.gone:
             self.status = message["status"]
-        await self.inner_send(message)
+            if any(name == b"content-length" for name, _ in message.get("headers", ())):
+                self.head = message  # It leaves with the body, because it may be all that a client waits for.
+                return
         if message["type"] == "http.response.body" and not message.get("more_body", False):
             self.finished = True
+            self.note()  # Before the last bytes leave, so that whoever has the answer finds the line.
+        if self.head is not None:
+            head, self.head = self.head, None
+            await self.inner_send(head)
+        await self.inner_send(message)
+
+    def note(self) -> None:
+        """Write the line, once."""
+        if not self.noted:
+            self.noted = True
+            self.write(self.line())
 
     def line(self) -> dict[str, Any]:
         """What the log says: times in milliseconds, `status` null when nobody was left to receive one."""
