@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+from tests.fakes.net_transport import AtOnce
+
 from portico.gateway.exchange import Headers, Reply, Request, text_reply
 from portico.gateway.ingress.heads import HeadLimits
 from portico.gateway.ingress.http1 import Connection
@@ -66,6 +68,7 @@ class FakeHome:
         self.date = b"date: now\r\n"
         self.json_head = b"HTTP/1.1 200 OK\r\ndate: now\r\ncontent-type: application/json\r\n"
         self.known = KnownHeads(known_heads)
+        self.outbox = AtOnce()
         self.in_flight = 0
         self.draining = False
         self.seen: list[Request] = []

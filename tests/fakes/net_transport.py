@@ -7,6 +7,7 @@ from portico.net.breaker import Breaker
 from portico.net.connection import Connection
 from portico.net.errors import NetError
 from portico.net.limits import ClientLimits
+from portico.net.outbox import Outbox
 
 
 class FakeTransport(asyncio.Transport):
@@ -39,12 +40,26 @@ class FakeTransport(asyncio.Transport):
         self.paused = False
 
 
+class AtOnce(Outbox):
+    """Says everything at once, so that a test sees each write where it is made."""
+
+    def __init__(self) -> None:
+        """It needs no loop."""
+
+    def say(self, transport: Any, data: bytes) -> None:
+        transport.write(data)
+
+    def flush(self) -> None:
+        """Nothing is ever left."""
+
+
 class FakeOwner:
     name = "fake.test:80"
 
     def __init__(self, limits: ClientLimits) -> None:
         self.limits = limits
         self.breaker = Breaker(self.name, limits)
+        self.outbox = AtOnce()
         self.failures = 0
         self.released_count = 0
         self.lost_count = 0

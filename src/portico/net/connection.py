@@ -15,6 +15,7 @@ from portico.net.answer import Answer, too_large
 from portico.net.breaker import Breaker
 from portico.net.errors import Malformed, NetError, TimedOut, Unreachable
 from portico.net.limits import ClientLimits
+from portico.net.outbox import Outbox
 from portico.net.response import Response
 from portico.net.streaming import StreamingResponse
 from portico.net.waiting import Waiting
@@ -29,6 +30,7 @@ class Owner(Protocol):
     name: str
     limits: ClientLimits
     breaker: Breaker
+    outbox: Outbox
 
     def failed(self, error: NetError, *, is_stale: bool = False) -> None: ...
 
@@ -47,6 +49,7 @@ class Connection(asyncio.Protocol):
         "_keep",
         "_limits",
         "_loop",
+        "_outbox",
         "_owner",
         "_parser",
         "_patience",
@@ -70,6 +73,7 @@ class Connection(asyncio.Protocol):
         self.deadline = 0.0
         self._owner = owner
         self._limits = owner.limits
+        self._outbox = owner.outbox
         self._loop = loop
         # A head this short cannot break either limit, so it need not be measured.
         self._short_head = min(owner.limits.head, owner.limits.headers * _HEADER_BYTES_AT_LEAST)
@@ -242,10 +246,7 @@ class Connection(asyncio.Protocol):
         self._patience = self._limits.first_byte if first_byte is None else first_byte
         self._clock = 0.0
         self.requests += 1
-        if type(data) is bytes:
-            self._transport.write(data)
-        else:
-            self._transport.writelines(data)
+        self._outbox.say(self._transport, data if isinstance(data, bytes) else b"".join(data))
         return future
 
     def _advance(self, data: bytes) -> None:

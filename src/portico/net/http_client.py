@@ -18,6 +18,7 @@ from portico.net.egress import Egress, Lookup, system_lookup
 from portico.net.errors import NetError, Unreachable
 from portico.net.limits import ClientLimits
 from portico.net.origin import Origin
+from portico.net.outbox import Outbox
 from portico.net.pool import Figures, Pool
 from portico.net.response import Response
 from portico.net.streaming import StreamingResponse
@@ -40,6 +41,7 @@ class HttpClient:
         self._limits = limits
         self._dialer = Dialer(egress, lookup, ca_file, limits.connect)
         self._pools: dict[Origin, Pool] = {}
+        self._outbox: Outbox | None = None
         self._sweeping: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -154,7 +156,10 @@ class HttpClient:
             raise Unreachable(f"{origin.name} is not called any more: the client is closed")
         if len(self._pools) >= self._limits.origins:
             self._pools = {known: pool for known, pool in self._pools.items() if not pool.is_empty}
-        pool = self._pools[origin] = Pool(origin, self._limits, self._dialer, asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        if self._outbox is None:
+            self._outbox = Outbox(loop)
+        pool = self._pools[origin] = Pool(origin, self._limits, self._dialer, loop, self._outbox)
         return pool
 
     def _wait(self, pool: Pool, deadline: float, *, fresh: bool = False) -> Awaitable[Connection]:

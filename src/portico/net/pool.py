@@ -16,6 +16,7 @@ from portico.net.dialer import Dialer
 from portico.net.errors import Busy, NetError, TimedOut, Unreachable
 from portico.net.limits import ClientLimits
 from portico.net.origin import Origin
+from portico.net.outbox import Outbox
 
 BUDGET_SECONDS = 10.0
 FREE_RETRIES = 10
@@ -60,13 +61,17 @@ class Pool:
         "idle",
         "limits",
         "name",
+        "outbox",
         "requests",
         "retries",
     )
 
-    def __init__(self, origin: Origin, limits: ClientLimits, dialer: Dialer, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, origin: Origin, limits: ClientLimits, dialer: Dialer, loop: asyncio.AbstractEventLoop, outbox: Outbox
+    ) -> None:
         self.name = origin.name
         self.limits = limits
+        self.outbox = outbox
         self.idle: list[Connection] = []
         self.breaker = Breaker(origin.name, limits)
         self.connects = self.requests = self.failures = self.retries = 0

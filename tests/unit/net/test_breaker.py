@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.fakes.net_servers import Server, answering, read_request, serving, until_dropped
+from tests.fakes.net_transport import AtOnce
 
 from portico.net.breaker import Breaker
 from portico.net.egress import Egress
@@ -214,7 +215,7 @@ async def _cancelled_try(client: HttpClient, server: Server) -> bool:
 @pytest.mark.anyio
 async def test_repeated_requests_have_a_budget_of_a_fifth() -> None:
     origin = Origin("http", "127.0.0.1", 80)
-    pool = Pool(origin, ClientLimits(), None, asyncio.get_running_loop())  # type: ignore[arg-type]
+    pool = Pool(origin, ClientLimits(), None, asyncio.get_running_loop(), AtOnce())  # type: ignore[arg-type]
     assert sum(pool.may_retry() for _ in range(100)) == 10
     pool.requests += 100
     assert sum(pool.may_retry() for _ in range(100)) == 20

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable
 
 import pytest
-from tests.fakes.net_transport import FakeTransport
+from tests.fakes.net_transport import AtOnce, FakeTransport
 
 from portico.net.connection import Connection
 from portico.net.errors import Unreachable
@@ -42,7 +42,7 @@ async def settle() -> None:
 def pool_of(connections: int) -> tuple[Pool, DialerOnCue]:
     dialer = DialerOnCue()
     origin = Origin("http", "fake.test", 80)
-    return Pool(origin, ClientLimits(connections=connections), dialer, asyncio.get_running_loop()), dialer  # type: ignore[arg-type]
+    return Pool(origin, ClientLimits(connections=connections), dialer, asyncio.get_running_loop(), AtOnce()), dialer  # type: ignore[arg-type]
 
 
 async def connected(pool: Pool, dialer: DialerOnCue) -> Connection:

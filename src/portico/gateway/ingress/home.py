@@ -9,6 +9,7 @@ from portico.gateway.exchange import Headers, Reply, Request
 from portico.gateway.ingress.heads import HeadLimits
 from portico.gateway.ingress.known_heads import KnownHeads
 from portico.gateway.ingress.leaving import Guest
+from portico.net.outbox import Outbox
 
 
 class Handler(Protocol):
@@ -34,6 +35,7 @@ class Home(Protocol):
     json_head: bytes
     """What a whole JSON answer begins with, up to its length."""
     known: KnownHeads
+    outbox: Outbox
     in_flight: int
     draining: bool
 

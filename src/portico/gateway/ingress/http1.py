@@ -83,7 +83,7 @@ class Connection(RequestReader):
             log.info("A client at %s does not read what it asked for; it was disconnected.", self._address)
             self._transport.abort()
         elif self._in_head and self._head_size == 0:
-            self._transport.close()
+            self._leave(self._transport)
         else:
             self._reject(BadHead(408, "The request did not arrive in time."))
 
@@ -96,7 +96,7 @@ class Connection(RequestReader):
         if self._step is not None or self._stream is not None or self._transport is None:
             return
         if self._paused or not goodbye:
-            self._transport.close()
+            self._leave(self._transport)
             # Over TLS a client has to close too, and one that idles may not be looking.
             self.expires = self._home.now + _GOODBYE
         elif self._in_head and self._head_size == 0:
@@ -142,7 +142,7 @@ class Connection(RequestReader):
         if reply.headers is JSON_ONLY and reply.status == 200 and self._keep and not head_only:
             # Nearly every answer looks like this, so that its head is kept ready.
             body = reply.body
-            transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (home.json_head, len(body), body))
+            home.outbox.say(transport, b"%bcontent-length: %d\r\n\r\n%b" % (home.json_head, len(body), body))
         else:
             self._send(reply, head_only)
         if self._queue or self._paused or not self._keep:
@@ -167,7 +167,7 @@ class Connection(RequestReader):
         if self._transport is None or self._step is not None or self._stream is not None:
             return
         if not self._keep:
-            self._transport.close()
+            self._leave(self._transport)
         elif not self._paused:
             self.expires = self._home.now + self._home.limits.idle
 
@@ -187,7 +187,11 @@ class Connection(RequestReader):
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(data)
+            self._home.outbox.say(self._transport, data)
+
+    def _leave(self, transport: asyncio.Transport) -> None:
+        self._home.outbox.flush()
+        transport.close()
 
     def _reject(self, error: BadHead) -> None:
         """Answer what cannot be taken, and close: where the next request would begin is not known."""
@@ -198,6 +202,7 @@ class Connection(RequestReader):
         answered = self._step is None and self._stream is None and not self._queue
         if answered:
             self._send(text_reply(error.status, error.message), head_only=False)
+        self._home.outbox.flush()
         if answered and transport.can_write_eof():
             Leaving(self._home, transport, self._home.now + _GOODBYE)
             self.connection_lost(None)
@@ -230,7 +235,7 @@ class Connection(RequestReader):
         transport = self._transport
         if transport is None or transport.is_closing() or not data:
             return
-        transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        self._home.outbox.say(transport, b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
         if self._paused and transport.get_write_buffer_size() > self._home.limits.unread:
             log.info("A client at %s lets too much pile up; it was disconnected.", self._address)
             transport.abort()

@@ -15,6 +15,7 @@ from portico.gateway.ingress.home import Callers, Handler
 from portico.gateway.ingress.http1 import Connection
 from portico.gateway.ingress.known_heads import KnownHeads
 from portico.gateway.ingress.leaving import Guest
+from portico.net.outbox import Outbox
 
 SWEEP = 0.5
 _HEADS = HeadLimits()
@@ -73,6 +74,7 @@ class Listener:
 
     async def begin(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
+        self.outbox = Outbox(loop)
         make = loop.create_unix_server if listener.family == socket.AF_UNIX else loop.create_server
         handshake = self.limits.handshake if self._tls is not None else None
         self._server = await make(

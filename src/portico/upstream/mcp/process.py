@@ -21,6 +21,8 @@ from portico.net.errors import Busy, Unreachable
 
 LONGEST_LINE = 4 * 1024 * 1024
 MOST_UNWRITTEN = 16 * 1024 * 1024
+MOST_UNSAID = 32
+LARGE = 64 * 1024
 CLOSE_SECONDS = 2.0
 TERM_SECONDS = 3.0
 KILL_SECONDS = 3.0
@@ -55,6 +57,7 @@ class Process(asyncio.SubprocessProtocol):
         self._control: socket.socket | None = None
         self._transport: Any = None
         self._input: Any = None
+        self._unsaid: list[bytes] = []
         self._reason: str | None = None
         self._is_over = False
         self._gone: asyncio.Future[None] = self._loop.create_future()
@@ -88,16 +91,22 @@ class Process(asyncio.SubprocessProtocol):
         self._loop.add_reader(ours.fileno(), self._told)
 
     def write(self, line: bytes) -> None:
+        """Lines of one turn of the loop leave together: to wake the process costs as much as all else of a write."""
         if self._is_over or self._input is None or self._input.is_closing():
             raise Unreachable("its input is closed")
         if self._input.get_write_buffer_size() > MOST_UNWRITTEN:
             raise Busy("it does not read what it is sent")
-        self._input.write(line + b"\n")
+        if not self._unsaid:
+            self._loop.call_soon(self._say)
+        self._unsaid.append(line)
+        if len(self._unsaid) >= MOST_UNSAID or len(line) >= LARGE:
+            self._say()
 
     async def stop(self) -> None:
         """Returns when nothing of it is left."""
         self._is_over = True
         if self._input is not None:
+            self._say()
             self._input.close()
         for seconds, order in ((CLOSE_SECONDS, b"T"), (TERM_SECONDS, b"K"), (KILL_SECONDS, b"")):
             await asyncio.wait([self._gone], timeout=seconds)
@@ -111,6 +120,11 @@ class Process(asyncio.SubprocessProtocol):
         if not self._gone.done() and self._transport is not None:
             self._transport.kill()
         self._hang_up()
+
+    def _say(self) -> None:
+        if self._unsaid and not self._input.is_closing():
+            self._input.write(b"\n".join(self._unsaid) + b"\n")
+        self._unsaid.clear()
 
     # Called by the event loop.
 
