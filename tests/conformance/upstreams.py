@@ -20,36 +20,46 @@ KINDS = ("http", "http-legacy", "http-modern", "sse", "stdio")
 @contextmanager
 def relayed(folder: Path, kind: str, workers: int = 1) -> Iterator[str]:
     """The URL of an endpoint that relays to the fixture, asked as `localhost` as the suite wants."""
-    documents = folder / "documents"
-    documents.mkdir()
-    with _upstream(folder, kind) as entry:
-        document = {
-            "version": 1,
-            "name": "matrix",
-            "routers": [{"prefix": "/demo", "server": "everything"}],
-            "mcpServers": {"everything": entry},
-        }
-        (documents / "matrix.json").write_text(json.dumps(document))
-        with gateway(documents, folder / "gateway.txt", "--workers", str(workers)) as (url, _):
-            yield f"{url.replace('127.0.0.1', 'localhost')}/demo/mcp"
+    document = {"routers": [{"prefix": "/demo", "server": "everything"}]}
+    with (
+        upstream(folder, kind) as entry,
+        serving(folder, {**document, "mcpServers": {"everything": entry}}, workers) as url,
+    ):
+        yield f"{url}/demo/mcp"
 
 
 @contextmanager
-def _upstream(folder: Path, kind: str) -> Iterator[dict[str, object]]:
-    """What the document says of the fixture, which runs meanwhile unless the gateway starts it."""
-    if kind == "stdio":
-        yield {"command": sys.executable, "args": [str(FIXTURE), "stdio"]}
+def serving(folder: Path, document: dict[str, object], workers: int) -> Iterator[str]:
+    """The base URL of a gateway on one document."""
+    documents = folder / "documents"
+    documents.mkdir()
+    (documents / "matrix.json").write_text(json.dumps({"version": 1, "name": "matrix", **document}))
+    with gateway(documents, folder / "gateway.txt", "--workers", str(workers)) as (url, _):
+        yield url.replace("127.0.0.1", "localhost")
+
+
+@contextmanager
+def upstream(folder: Path, kind: str) -> Iterator[dict[str, object]]:
+    """What the document says of the fixture, which runs meanwhile unless the gateway starts it. A kind may name the
+    one era that it speaks, as in `stdio-legacy`."""
+    transport, _, era = kind.partition("-")
+    if transport == "stdio":
+        yield {"command": sys.executable, "args": [str(FIXTURE), "stdio", *only(era)]}
         return
     with everything(folder, kind) as (url, _):
-        yield {"type": kind.partition("-")[0], "url": url}
+        yield {"type": transport, "url": url}
+
+
+def only(era: str) -> list[str]:
+    return [f"--{era}-only"] if era else []
 
 
 @contextmanager
 def everything(folder: Path, kind: str, port: int = 0) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """The fixture listening, with its URL; kinds are http, http-legacy, http-modern and sse."""
+    """The fixture listening, with its URL; whose kinds are those that are no stdio."""
     transport, _, era = kind.partition("-")
     port = port or free_port()
-    command = [sys.executable, str(FIXTURE), transport, str(port), *([f"--{era}-only"] if era else [])]
+    command = [sys.executable, str(FIXTURE), transport, str(port), *only(era)]
     with (folder / "upstream.txt").open("ab") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
     try:

@@ -1,7 +1,7 @@
 """An MCP server with everything in it, on the low-level server of the Python SDK.
 
     python everything_fixture.py http  PORT [--json] [--legacy-only|--modern-only]
-    python everything_fixture.py sse   PORT
+    python everything_fixture.py sse   PORT          [--legacy-only|--modern-only]
     python everything_fixture.py stdio      [--legacy-only|--modern-only]
 
 Written from the scenario contract of the official conformance suite: names and texts are the contract.
@@ -13,8 +13,10 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
+import anyio
 import mcp.types as t
 from mcp.server.caching import CacheHint
 from mcp.server.lowlevel import Server
@@ -28,6 +30,7 @@ from mcp.server.subscriptions import (
     ToolsListChanged,
 )
 from mcp.shared.exceptions import MCPError
+from mcp.shared.message import SessionMessage
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 WAV = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAESsAACJWAAACABAAZGF0YQAAAAA="
@@ -188,21 +191,18 @@ async def t_sampling_tools(ctx, p):
 
 
 async def t_slow(ctx, p):
-    """Waits until it is cancelled, and says in a resource that it was."""
+    """Waits until it is cancelled, and notes it in the file that it is given."""
     try:
         await ctx.session.report_progress(0, 1, "waiting")
         await asyncio.sleep(60)
     except BaseException:
-        CANCELLED.append("cancelled")
+        note_down((p.arguments or {})["note"])
         raise
     return say("never cancelled")
 
 
-async def t_cancelled(ctx, p):
-    return say(str(len(CANCELLED)))
-
-
-CANCELLED: list[str] = []
+def note_down(path):
+    Path(path).write_text("cancelled")
 
 
 async def t_elicit(ctx, p):
@@ -380,8 +380,7 @@ TOOLS: dict[str, tuple[Any, dict]] = {
     "test_error_handling": (err, OBJ),
     "test_url_elicitation": (t_url, OBJ),
     "test_sampling_tools": (t_sampling_tools, OBJ),
-    "test_slow": (t_slow, OBJ),
-    "test_cancelled": (t_cancelled, OBJ),
+    "test_slow": (t_slow, obj(["note"], note=STR)),
     "test_sampling": (t_sampling, obj(["prompt"], prompt=STR)),
     "test_elicitation": (t_elicit, obj(["message"], message=STR)),
     "test_elicitation_sep1034_defaults": (t_defaults, OBJ),
@@ -616,38 +615,35 @@ def era_gate(app):
     return gated
 
 
+async def run_gated(r, w):
+    """Speaks over a pair of streams. The gate sits below the SDK, which locks the era on the first message it sees."""
+    refuse = {"server/discover"} if LEGACY else {"initialize"} if MODERN else set()
+    forward, gated = anyio.create_memory_object_stream(0)
+
+    async def pump():
+        async with forward:
+            async for m in r:
+                req = getattr(m, "message", None)
+                if getattr(req, "method", None) in refuse and hasattr(req, "id"):
+                    error = t.ErrorData(code=t.METHOD_NOT_FOUND, message="Method not found")
+                    await w.send(SessionMessage(t.JSONRPCError(jsonrpc="2.0", id=req.id, error=error)))
+                else:
+                    await forward.send(m)
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(pump)
+        await server.run(gated, w, server.create_initialization_options())
+        tg.cancel_scope.cancel()
+
+
 def main():
     kind = sys.argv[1]
     if kind == "stdio":
-        import anyio
         from mcp.server.stdio import stdio_server
-        from mcp.shared.message import SessionMessage
 
-        refuse = {"server/discover"} if LEGACY else {"initialize"} if MODERN else set()
-
-        async def run():  # the gate sits below the SDK, which locks the era on the first message it sees
-            async with stdio_server() as (r, w), anyio.create_task_group() as tg:
-                fwd, r2 = anyio.create_memory_object_stream(0)
-
-                async def pump():
-                    async with fwd:
-                        async for m in r:
-                            req = getattr(m, "message", None)
-                            if getattr(req, "method", None) in refuse and hasattr(req, "id"):
-                                await w.send(
-                                    SessionMessage(
-                                        t.JSONRPCError(
-                                            jsonrpc="2.0",
-                                            id=req.id,
-                                            error=t.ErrorData(code=t.METHOD_NOT_FOUND, message="Method not found"),
-                                        )
-                                    )
-                                )
-                            else:
-                                await fwd.send(m)
-
-                tg.start_soon(pump)
-                await server.run(r2, w, server.create_initialization_options())
+        async def run():
+            async with stdio_server() as (r, w):
+                await run_gated(r, w)
 
         return asyncio.run(run())
     import uvicorn
@@ -663,7 +659,7 @@ def main():
 
         async def sse(request):
             async with tr.connect_sse(request.scope, request.receive, request._send) as (r, w):
-                await server.run(r, w, server.create_initialization_options())
+                await run_gated(r, w)
             return Response()
 
         app: Any = Starlette(routes=[Route("/sse", sse), Mount("/messages/", app=tr.handle_post_message)])

@@ -1,0 +1,52 @@
+"""The same as over HTTP, where the server of the other era is reached in another way, or is one of several."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.e2e.bridged import (
+    ERAS,
+    Client,
+    Place,
+    bridged,
+    check_that_it_answers,
+    check_that_it_cancels,
+    check_that_it_is_told_of_progress,
+    check_that_it_may_refuse,
+)
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+
+CLIENTS = [Client("python", "legacy"), Client("python", "modern"), Client("typescript-v2", "modern")]
+# Each worker has a process of its own of a server over stdio, so there it matters most how many workers there are.
+LEGS = [
+    (f"{transport}-{era}", workers)
+    for transport, counts in {"stdio": (1, 2), "sse": (2,), "combined": (1, 2)}.items()
+    for era in ERAS
+    for workers in counts
+]
+
+
+@pytest.fixture(scope="module", params=LEGS, ids=[f"{kind}-{workers}" for kind, workers in LEGS])
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    kind, workers = request.param
+    with bridged(tmp_path_factory.mktemp("bridge"), kind, workers) as found:
+        yield found
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=str)
+def test_a_client_answers_whatever_a_server_asks(place: Place, client: Client) -> None:
+    check_that_it_answers(place, client)
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=str)
+def test_a_client_may_refuse_and_is_told_of_progress(place: Place, client: Client) -> None:
+    check_that_it_may_refuse(place, client, "decline")
+    check_that_it_is_told_of_progress(place, client)
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=str)
+def test_a_call_that_its_client_gives_up_is_cancelled_at_the_server(
+    place: Place, client: Client, tmp_path: Path
+) -> None:
+    check_that_it_cancels(place, client, tmp_path)
