@@ -13,15 +13,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from portico.apps.announce import tell
 from portico.apps.author import author
 from portico.apps.desk import Desk
-from portico.apps.outcome import Outcome
+from portico.apps.outcome import Outcome, code_of
 from portico.apps.printing import moment, table
 from portico.config.check import Checked, Tenancy, check, check_together
 from portico.config.problem import Problem, Severity
 from portico.settings import Settings
-from portico.store.store import Conflict, Missing
+from portico.store.store import Missing, StoreError
 
 MAX_READ = 2 * 1024 * 1024
 
@@ -36,6 +35,10 @@ class Wanted:
     name: str = ""
     version: int = 0
     before: bytes = b""
+
+    @property
+    def changes(self) -> bool:
+        return self.text != self.before or not self.version
 
     @property
     def difference(self) -> list[str]:
@@ -97,26 +100,20 @@ class Config(Desk):
         told = [str(problem) for problem in problems]
         if any(problem.severity is Severity.ERROR for problem in problems):
             return Outcome([*told, "Nothing was changed."], {"applied": [], "problems": told}, 1)
-        changed = [each for each in wanted if each.text != each.before or not each.version]
+        changed = [each for each in wanted if each.changes]
         lines = [*told, *(line for each in changed for line in each.difference)]
         if changed and not self._ask(lines, f"Apply {len(changed)} of {len(wanted)} documents?"):
             return Outcome(["Nothing was changed."], {"applied": [], "problems": told}, 1)
-        done: dict[str, int] = {}
-        conflict: list[str] = []
-        for each in changed:
-            try:
-                done[each.name] = await self._put(each)
-            except Conflict as error:
-                conflict = [str(error)]
-                break
+        done, stop, code = await self._put(changed)
         data = [
             {"name": each.name, "version": done.get(each.name, each.version), "changed": each.name in done}
             for each in wanted
+            if each.name in done or not each.changes
         ]
         unchanged = ", unchanged"
         lines = [f"{each['name']}: version {each['version']}{'' if each['changed'] else unchanged}" for each in data]
-        told = {"applied": data, "problems": told, "conflicts": conflict}
-        return await self._announced([*lines, *conflict], told, bool(done), 1 if conflict else 0)
+        told = {"applied": data, "problems": told, "stopped": stop}
+        return await self._announced([*lines, *stop], told, bool(done), code)
 
     async def rollback(self, name: str, number: int) -> Outcome:
         current, before = await self._current(name)
@@ -168,18 +165,25 @@ class Config(Desk):
         found = check_together([*others, *(each.checked for each in wanted)], Tenancy(owners, prefixes))
         return [problem for each in wanted for problem in found.get(each.source, ())]
 
-    async def _put(self, wanted: Wanted) -> int:
-        return await self._store.documents.put(
-            self._tenant, wanted.name, wanted.text, expected=wanted.version, author=author(), action="apply"
-        )
+    async def _put(self, wanted: Sequence[Wanted]) -> tuple[dict[str, int], list[str], int]:
+        """The versions that they are now. When one fails after others were written: why, which are left, and the exit
+        code of that."""
+        done: dict[str, int] = {}
+        for number, each in enumerate(wanted, 1):
+            try:
+                done[each.name] = await self._store.documents.put(
+                    self._tenant, each.name, each.text, expected=each.version, author=author(), action="apply"
+                )
+            except StoreError as error:
+                if not done:
+                    raise
+                left = [f"{other.name}: not written" for other in wanted[number:]]
+                return done, [str(error), *left], code_of(error)
+        return done, [], 0
 
     async def _announced(self, lines: list[str], data: dict[str, Any], changed: bool, code: int = 0) -> Outcome:
-        warnings = []
-        if changed and self._settings.notify:
-            data["revision"] = await self._store.revision()
-            warnings = await tell(self._settings, data["revision"])
-            lines = [*lines, *warnings]
-        return Outcome(lines, {**data, "warnings": warnings}, code)
+        warnings = await self._told() if changed else []
+        return Outcome([*lines, *warnings], {**data, "warnings": warnings}, code)
 
 
 def read(source: str) -> bytes:

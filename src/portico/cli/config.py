@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from portico.apps.outcome import Outcome
-from portico.cli.on_store import WRONG, Open, fail, on_store
+from portico.apps.outcome import WRONG, Outcome
+from portico.cli.on_store import Open, fail, on_store
 
 if TYPE_CHECKING:
     pass

@@ -11,12 +11,9 @@ from typing import Annotated, Any, NoReturn, Protocol
 
 import typer
 
-from portico.apps.outcome import Outcome
+from portico.apps.outcome import WRONG, Outcome, code_of
 from portico.settings import Settings, SettingsError, resolve
-from portico.store.store import Conflict, StoreError
-
-REFUSED = 1
-WRONG = 2
+from portico.store.store import StoreError
 
 _OPTIONS: dict[str, tuple[Any, Any, Any]] = {
     "store": (str | None, None, typer.Option(help="sqlite:FILE, postgresql://… or mysql://….")),
@@ -88,10 +85,8 @@ def _run(open_desk: Open, work: Callable[[Any], Awaitable[Outcome]], options: di
 
     try:
         return asyncio.run(run())
-    except Conflict as error:
-        return fail(str(error), REFUSED)
     except (SettingsError, StoreError) as error:
-        return fail(str(error), WRONG)
+        return fail(str(error), code_of(error))
     except OSError as error:
         return fail(f"{error.filename or 'a file'}: {error.strerror or error}", WRONG)
 

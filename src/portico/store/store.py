@@ -36,6 +36,7 @@ __all__ = [
     "StoreError",
     "StoredText",
     "Tenants",
+    "Unknown",
 ]
 
 MAX_BYTES = 1024 * 1024
@@ -58,6 +59,10 @@ class StoreError(Exception):
 
 class SchemaError(StoreError):
     """The tables are not those that this program works with: to wait or to try again does not help."""
+
+
+class Unknown(StoreError):
+    """Whether a change was made cannot be told: the store was lost while it was making it."""
 
 
 class Missing(StoreError):

@@ -22,7 +22,7 @@ from portico.db.dialect import lacks_table
 from portico.db.engine import create, patience
 from portico.db.migrations import SCHEMA
 from portico.store.sql.schema import meta
-from portico.store.store import SchemaError, StoreError
+from portico.store.store import SchemaError, StoreError, Unknown
 
 T = TypeVar("T")
 
@@ -63,17 +63,23 @@ class Database:
             return await question(connection)
 
     @asynccontextmanager
-    async def write(self, *, counts: bool = True) -> AsyncIterator[AsyncConnection]:
-        """One transaction; with `counts` it is a new revision. It is never repeated: it may have been done."""
+    async def write(self, shown_by: str, *, counts: bool = True) -> AsyncIterator[AsyncConnection]:
+        """One transaction; with `counts` it is a new revision. It is never repeated: it may have been done. Where that
+        cannot be told it is Unknown, and `shown_by` is the command that shows it."""
+        committing = False
         try:
-            async with patience(), self._writer.begin() as connection:
+            async with patience(), self._writer.connect() as connection:
                 if not self._known:
                     await self._look(connection)
                 if counts:
                     await connection.execute(update(meta).values(revision=meta.c.revision + 1))
                 yield connection
+                # From here on only an answer says that it was done, and no kind of failure that it was not.
+                committing = True
+                await connection.commit()
         except (SQLAlchemyError, OSError, TimeoutError) as error:
-            raise self._failure(error) from error
+            failure = self._failure(error)
+            raise (self._unknown(failure, shown_by) if committing else failure) from error
 
     async def _look(self, connection: AsyncConnection) -> int:
         row = (await connection.execute(select(meta.c.revision, meta.c.schema, meta.c.least))).one_or_none()
@@ -111,6 +117,12 @@ class Database:
         return StoreError(
             f"the store {self.shown} does not do what was asked: {reason}",
             "See whether the database runs, whether its address is right, and what its own log says",
+        )
+
+    def _unknown(self, failure: StoreError, shown_by: str) -> Unknown:
+        return Unknown(
+            f"it is unknown whether the change was made, for the store was lost meanwhile: {failure.message}",
+            f"{shown_by} shows whether it was; make it again only if it was not",
         )
 
     async def close(self) -> None:

@@ -54,11 +54,11 @@ class SqlDocuments:
         judge_name("tenant", tenant)
         judge_name("document", name)
         judge_text(name, text)
-        async with self._database.write() as connection:
+        async with self._database.write(_shown_by(tenant, name)) as connection:
             return await _change(connection, Change(tenant, name, text, expected, author, action, note))
 
     async def delete(self, tenant: str, name: str, *, expected: int | None, author: str, note: str = "") -> int:
-        async with self._database.write() as connection:
+        async with self._database.write(_shown_by(tenant, name)) as connection:
             row = await _row(connection, tenant, name)
             if row is None or row.text is None:
                 raise missing(tenant, name)
@@ -87,10 +87,14 @@ class SqlDocuments:
     async def rollback(
         self, tenant: str, name: str, number: int, *, expected: int | None, author: str, note: str = ""
     ) -> int:
-        async with self._database.write() as connection:
+        async with self._database.write(_shown_by(tenant, name)) as connection:
             text = await _text(connection, tenant, name, number)
             note = note or f"as in version {number}"
             return await _change(connection, Change(tenant, name, text, expected, author, "rollback", note))
+
+
+def _shown_by(tenant: str, name: str) -> str:
+    return f"portico config versions {name} --tenant {tenant}"
 
 
 def missing(tenant: str, name: str) -> Missing:

@@ -31,7 +31,7 @@ class SqlKeys:
         judge_name("tenant", key.tenant)
         values: dict[str, Any] = {"tenant": key.tenant, "name": key.name, "hash": key.hash, "last_four": key.last_four}
         values |= {"endpoints": json.dumps(key.endpoints), "tools": json.dumps(key.tools), "expires": key.expires}
-        async with self._database.write() as connection:
+        async with self._database.write(_shown_by(key.tenant)) as connection:
             try:
                 await connection.execute(insert(api_keys).values(created=now(), **values))
             except IntegrityError:
@@ -41,7 +41,7 @@ class SqlKeys:
             await record(connection, key.tenant, author, "create", "key", name=key.name)
 
     async def revoke(self, tenant: str, name: str, *, author: str) -> None:
-        async with self._database.write() as connection:
+        async with self._database.write(_shown_by(tenant)) as connection:
             mine = update(api_keys).where(
                 api_keys.c.tenant == tenant, api_keys.c.name == name, api_keys.c.revoked.is_(None)
             )
@@ -52,10 +52,14 @@ class SqlKeys:
             await record(connection, tenant, author, "revoke", "key", name=name)
 
     async def used(self, hashes: Mapping[str, int]) -> None:
-        async with self._database.write(counts=False) as connection:
+        async with self._database.write("portico key list", counts=False) as connection:
             for digest, ago in sorted(hashes.items()):
                 mine = update(api_keys).where(api_keys.c.hash == digest)
                 await connection.execute(mine.values(last_used=now() - ago))
+
+
+def _shown_by(tenant: str) -> str:
+    return f"portico key list --tenant {tenant}"
 
 
 async def all_keys(connection: AsyncConnection, tenant: str | None = None) -> list[StoredKey]:

@@ -15,6 +15,7 @@ from portico.store.sql.schema import replicas
 from portico.store.store import MAX_REPLICAS, MAX_REPORT, StoreError
 
 BATCH = 500
+SHOWN_BY = "portico replicas"
 
 
 class SqlReplicas:
@@ -25,7 +26,7 @@ class SqlReplicas:
         if len(report) > MAX_REPORT:
             raise StoreError(f"the report of {id} is larger than {MAX_REPORT // 1024} KiB", "Say less in it")
         values = {"report": report, "reported_at": now()}
-        async with self._database.write(counts=False) as connection:
+        async with self._database.write(SHOWN_BY, counts=False) as connection:
             await connection.execute(upsert(connection.dialect.name, replicas, {"id": id}, values))
 
     async def list(self) -> builtins.list[Replica]:
@@ -38,7 +39,7 @@ class SqlReplicas:
         return sorted(await self._database.read(ask), key=lambda replica: replica.id)
 
     async def forget(self, ids: Collection[str]) -> None:
-        async with self._database.write(counts=False) as connection:
+        async with self._database.write(SHOWN_BY, counts=False) as connection:
             await connection.execute(delete(replicas).where(replicas.c.id.in_(ids)))
 
     async def clear(self, older: int) -> None:

@@ -27,7 +27,7 @@ class SqlSecrets:
         judge_name("tenant", tenant)
         mine = (secrets.c.tenant == tenant, secrets.c.name == name)
         values = {"sealed": sealed, "key_id": key_id, "updated": now()}
-        async with self._database.write() as connection:
+        async with self._database.write(_shown_by(tenant)) as connection:
             if (await connection.execute(select(secrets.c.name).where(*mine))).one_or_none() is None:
                 await connection.execute(insert(secrets).values(tenant=tenant, name=name, **values))
             else:
@@ -36,7 +36,7 @@ class SqlSecrets:
 
     async def reseal(self, before: SealedSecret, sealed: bytes, key_id: str, *, author: str) -> bool:
         mine = (secrets.c.tenant == before.tenant, secrets.c.name == before.name)
-        async with self._database.write() as connection:
+        async with self._database.write(_shown_by(before.tenant)) as connection:
             now_there = (await connection.execute(select(secrets.c.sealed).where(*mine))).scalar_one_or_none()
             if now_there is None or bytes(now_there) != before.sealed:
                 return False
@@ -45,7 +45,7 @@ class SqlSecrets:
             return True
 
     async def delete(self, tenant: str, name: str, *, author: str) -> None:
-        async with self._database.write() as connection:
+        async with self._database.write(_shown_by(tenant)) as connection:
             mine = delete(secrets).where(secrets.c.tenant == tenant, secrets.c.name == name)
             if not (await connection.execute(mine)).rowcount:
                 raise Missing(
@@ -53,6 +53,10 @@ class SqlSecrets:
                     "portico secret list shows those that are there",
                 )
             await record(connection, tenant, author, "delete", "secret", name=name)
+
+
+def _shown_by(tenant: str) -> str:
+    return f"portico secret list --tenant {tenant}"
 
 
 async def all_secrets(connection: AsyncConnection, tenant: str | None = None) -> list[SealedSecret]:

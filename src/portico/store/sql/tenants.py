@@ -15,6 +15,8 @@ from portico.store.sql.database import Database
 from portico.store.sql.schema import api_keys, documents, secrets, tenants
 from portico.store.store import Missing, StoreError
 
+SHOWN_BY = "portico tenant list"
+
 
 class SqlTenants:
     def __init__(self, database: Database) -> None:
@@ -25,7 +27,7 @@ class SqlTenants:
 
     async def put(self, name: str, prefix: str, *, author: str) -> None:
         judge_name("tenant", name)
-        async with self._database.write() as connection:
+        async with self._database.write(SHOWN_BY) as connection:
             found = await connection.execute(select(tenants.c.name).where(tenants.c.name == name))
             if found.one_or_none() is None:
                 await connection.execute(insert(tenants).values(name=name, prefix=prefix, created=now()))
@@ -35,7 +37,7 @@ class SqlTenants:
             await record(connection, name, author, "put", "tenant", name=name, note=note)
 
     async def delete(self, name: str, *, author: str) -> None:
-        async with self._database.write() as connection:
+        async with self._database.write(SHOWN_BY) as connection:
             for table, kind in ((documents, "documents"), (secrets, "secrets"), (api_keys, "API keys")):
                 mine = select(table.c.name).where(table.c.tenant == name).limit(1)
                 if table is documents:
