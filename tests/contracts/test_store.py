@@ -20,10 +20,13 @@ from portico.db.address import parse
 from portico.db.engine import create
 from portico.settings import Settings
 from portico.store.open import open_store
-from portico.store.records import StoredKey
+from portico.store.records import Row, SealedSecret, Stamp, StoredKey
 from portico.store.sql import documents as documents_module
 from portico.store.sql import replicas as replicas_module
-from portico.store.sql.schema import meta, replicas, versions
+from portico.store.sql import store as store_module
+from portico.store.sql.rows import KEPT
+from portico.store.sql.schema import documents, meta, metadata, replicas, versions
+from portico.store.sql.secrets import all_secrets
 from portico.store.store import MAX_REPORT, Conflict, Missing, SchemaError, Store, StoreError
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(120)]
@@ -399,6 +402,95 @@ async def refused(kind: Kind, message: str, mend: str) -> None:
     with pytest.raises(SchemaError, match=message):
         await put(store, "default", "a", b"x")
     await store.close()
+
+
+async def test_a_store_that_is_open_for_long_notices_a_migration(kind: Kind, store: Store, tenant: str) -> None:
+    await put(store, tenant, "a", b"one")
+    await change_meta(kind.url, schema=9, least=2)
+    try:
+        for asked in (put(store, tenant, "a", b"two"), store.documents.get(tenant, "a")):
+            with pytest.raises(SchemaError, match="newer than 1"):
+                await asked
+    finally:
+        await change_meta(kind.url, schema=1, least=1)
+    assert (await store.documents.get(tenant, "a")).text == b"one"
+
+
+async def test_what_a_gateway_reads_is_of_one_moment(
+    kind: Kind, store: Store, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(store, tenant, "a", b"one")
+    revision = await store.revision()
+    other = open_store(kind.url)
+
+    async def late(connection: AsyncConnection) -> list[SealedSecret]:
+        await other.secrets.put(tenant, "TOKEN", b"sealed", "k1", author="bob")
+        return await all_secrets(connection)
+
+    monkeypatch.setattr(store_module, "all_secrets", late)
+    contents = await store.read()
+    assert contents.revision == revision
+    assert tenant not in {secret.tenant for secret in contents.secrets}
+    monkeypatch.undo()
+    assert tenant in {secret.tenant for secret in (await store.read()).secrets}
+    await other.close()
+
+
+async def test_a_backup_is_of_one_moment(kind: Kind, store: Store, tenant: str) -> None:
+    await put(store, tenant, "a", b"one")
+    other = open_store(kind.url)
+    rows = store.rows.read()
+    stamp = await anext(rows)
+    await put(other, tenant, "b", b"two")
+    await other.secrets.put(tenant, "TOKEN", b"sealed", "k1", author="bob")
+    found = [row async for row in rows if isinstance(row, Row) and row.values.get("tenant") == tenant]
+    assert isinstance(stamp, Stamp)
+    assert [(row.table, row.values["name"]) for row in found] == [("documents", "a"), ("audit", "a")]
+    assert stamp.revision == int(await other.revision()) - 2
+    await other.close()
+
+
+async def test_a_restoring_is_a_revision_that_nobody_has_seen(kind: Kind, store: Store, tenant: str) -> None:
+    await put(store, tenant, "a", b"one")
+    seen = [int(await store.revision())]
+    everything = [row async for row in store.rows.read()]
+    stamp, rows = everything[0], [row for row in everything if isinstance(row, Row)]
+    assert isinstance(stamp, Stamp)
+    with pytest.raises(StoreError, match="is not empty"):
+        await store.rows.restore(stamp, rows, replace=False, author="bob")
+    assert int(await store.revision()) == seen[0]
+    for _ in range(2):
+        await put(store, tenant, "a", b"two")
+        seen.append(int(await store.revision()))
+        await store.rows.restore(stamp, rows, replace=True, author="bob")
+        assert int(await store.revision()) > max(seen)
+        seen.append(int(await store.revision()))
+    assert (await store.documents.get(tenant, "a")).text == b"one"
+    (told, *_) = await store.audit.list(tenant)
+    assert (told.author, told.action, told.kind, told.note) == ("bob", "restore", "store", f"revision {stamp.revision}")
+
+
+async def test_a_text_of_the_same_version_is_not_taken_for_the_one_before(
+    kind: Kind, store: Store, tenant: str
+) -> None:
+    """As when the database's own tools brought an older state back, and somebody went on from there."""
+    await put(store, tenant, "a", b"one")
+    assert b"one" in {text.text for text in (await store.read()).documents}
+    mine = documents.c.tenant == tenant
+    number = select(documents.c.id).where(mine).scalar_subquery()
+    digest = hashlib.sha256(b"two").hexdigest()
+    await run(
+        kind.url,
+        lambda each: each.execute(
+            update(versions).where(versions.c.document == number).values(text=b"two", digest=digest)
+        ),
+    )
+    await run(kind.url, lambda each: each.execute(update(documents).where(mine).values(text=b"two")))
+    assert [text.text for text in (await store.read()).documents if text.tenant == tenant] == [b"two"]
+
+
+def test_a_backup_leaves_nothing_out_but_what_gateways_say_of_themselves() -> None:
+    assert set(KEPT.values()) == set(metadata.tables.values()) - {meta, replicas}
 
 
 async def change_meta(url: str, **values: int) -> None:

@@ -1,11 +1,8 @@
 """Sealed secrets of a database, from the command line to the request of a tool call."""
 
-import asyncio
 import json
 import stat
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -44,30 +41,6 @@ def desk(tmp_path: Path) -> Desk:
     return found
 
 
-@contextmanager
-def service() -> Iterator[rest.Rest]:
-    """A REST service in a thread."""
-    loop = asyncio.new_event_loop()
-    up: list[rest.Rest] = []
-    ready, over = threading.Event(), asyncio.Event()
-
-    async def serve() -> None:
-        async with rest.serving() as running:
-            up.append(running)
-            ready.set()
-            await over.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    try:
-        assert ready.wait(10)
-        yield up[0]
-    finally:
-        loop.call_soon_threadsafe(over.set)
-        thread.join(10)
-        loop.close()
-
-
 def told(running: Gateway, called: rest.Rest) -> str:
     """The secret that the service got, or the error that the client got instead."""
     asked = modern_request("tools/call", {"name": "ask", "arguments": {}})
@@ -82,7 +55,7 @@ def status(running: Gateway) -> str:
 
 def test_a_sealed_secret_reaches_the_service_and_nobody_else(any_desk: Desk) -> None:
     desk = any_desk
-    with service() as called:
+    with rest.in_a_thread() as called:
         (desk.directory / "a.yaml").write_text(DOCUMENT.replace("URL", called.url))
         desk.done("config", "apply", "a.yaml")
         assert "was made. Keep a copy" in desk.done("secret", "set", "TOKEN", given=VALUE + "\n")
@@ -112,7 +85,7 @@ def test_a_sealed_secret_reaches_the_service_and_nobody_else(any_desk: Desk) -> 
 
 
 def test_without_the_key_file_a_gateway_says_so_and_serves_everything_else(desk: Desk) -> None:
-    with service() as called:
+    with rest.in_a_thread() as called:
         (desk.directory / "a.yaml").write_text(DOCUMENT.replace("URL", called.url))
         desk.done("config", "apply", "a.yaml")
         desk.done("secret", "set", "TOKEN", given=VALUE)
@@ -135,7 +108,7 @@ def test_without_the_key_file_a_gateway_says_so_and_serves_everything_else(desk:
 
 
 def test_the_environment_wins_over_the_store(desk: Desk) -> None:
-    with service() as called:
+    with rest.in_a_thread() as called:
         (desk.directory / "a.yaml").write_text(DOCUMENT.replace("URL", called.url))
         desk.done("config", "apply", "a.yaml")
         desk.done("secret", "set", "TOKEN", given=VALUE)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import portico
-from portico.cli import config, key, replicas, secret
+from portico.cli import backup, config, key, replicas, secret
 from portico.settings import Settings, SettingsError, resolve, show
 
 app = typer.Typer(
@@ -148,6 +148,8 @@ app.add_typer(config.app, name="config")
 app.add_typer(key.app, name="key")
 app.add_typer(secret.app, name="secret")
 app.command("replicas")(replicas.replicas)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 
 
 @app.command("schema")

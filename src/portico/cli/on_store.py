@@ -13,11 +13,12 @@ import typer
 
 from portico.apps.outcome import WRONG, Outcome, code_of
 from portico.settings import Settings, SettingsError, resolve
+from portico.store.records import DEFAULT_TENANT
 from portico.store.store import StoreError
 
 _OPTIONS: dict[str, tuple[Any, Any, Any]] = {
     "store": (str | None, None, typer.Option(help="sqlite:FILE, postgresql://… or mysql://….")),
-    "tenant": (str, "default", typer.Option(help="Whose they are.")),
+    "tenant": (str, DEFAULT_TENANT, typer.Option(help="Whose they are.")),
     "notify": (list[str] | None, None, typer.Option(help="URL of a notifier to tell; may be repeated.")),
     "admin_token": (str | None, None, typer.Option(help="Token of the gateways' admin listeners.")),
     "as_json": (bool, False, typer.Option("--json", help="Print JSON, and ask nothing.")),
@@ -42,11 +43,13 @@ _MORE: dict[str, tuple[Any, Any, Any]] = {
 
 
 def on_store(
-    open_desk: Callable[[], Open], *more_options: str
+    open_desk: Callable[[], Open], *more_options: str, of_all: bool = False
 ) -> Callable[[Callable[..., Awaitable[Outcome]]], Callable[..., None]]:
     """A command whose first argument is what `open_desk` gives, with the options that say which store it works on.
-    `more_options` are settings that not all such commands need."""
+    `more_options` are settings that not all such commands need. A command `of_all` knows no tenant."""
     known = _OPTIONS | {name: _MORE[name] for name in more_options}
+    if of_all:
+        del known["tenant"]
 
     def decorate(command: Callable[..., Awaitable[Outcome]]) -> Callable[..., None]:
         own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
@@ -77,7 +80,7 @@ def _run(open_desk: Open, work: Callable[[Any], Awaitable[Outcome]], options: di
 
     async def run() -> Outcome:
         settings = resolve(flags, file=options["settings"]).settings
-        desk = open_desk(settings, options["tenant"], _asking(options["as_json"], options["yes"]))
+        desk = open_desk(settings, options.get("tenant", DEFAULT_TENANT), _asking(options["as_json"], options["yes"]))
         try:
             return await work(desk)
         finally:

@@ -14,7 +14,7 @@ def _open() -> Open:
     return lambda settings, tenant, ask: ReplicaList(settings, tenant)
 
 
-@on_store(_open)
+@on_store(_open, of_all=True)
 async def replicas(desk: Any) -> Outcome:
     """List the gateways of a store as they report of themselves; one that does not report any more is silent."""
     return await desk.listed()

@@ -115,3 +115,20 @@ class Contents:
     secrets: tuple[SealedSecret, ...] = ()
     keys: tuple[StoredKey, ...] = ()
     tenants: tuple[Tenant, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Of what a backup is: the schema and the revision of the store, and when it was read."""
+
+    schema: int
+    revision: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One thing that a store keeps, as it lies there: the name of its table without what all have in front."""
+
+    table: str
+    values: dict[str, int | str | bytes | None]

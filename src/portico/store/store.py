@@ -6,7 +6,7 @@ work is lost: `expected` is that version, 0 when there should be none, None to w
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
 from typing import Protocol
 
 from portico.store.records import (
@@ -14,7 +14,9 @@ from portico.store.records import (
     Event,
     Kept,
     Replica,
+    Row,
     SealedSecret,
+    Stamp,
     StoredKey,
     StoredText,
     Tenant,
@@ -29,6 +31,7 @@ __all__ = [
     "Keys",
     "Missing",
     "Replicas",
+    "Rows",
     "SchemaError",
     "Secrets",
     "Source",
@@ -192,6 +195,20 @@ class Replicas(Protocol):
         ...
 
 
+class Rows(Protocol):
+    """Everything that a store keeps, of all tenants, to be carried into another one. Reports of replicas stay where
+    they are."""
+
+    def read(self) -> AsyncGenerator[Stamp | Row]:
+        """The stamp first, and then the rows, all of one moment."""
+        ...
+
+    async def restore(self, stamp: Stamp, rows: Iterable[Row], *, replace: bool, author: str) -> None:
+        """Write them all or none, as a new revision. StoreError when the store keeps something already, which
+        `replace` removes. What `rows` raises is raised, and then nothing is changed."""
+        ...
+
+
 class Store(Source, Protocol):
     @property
     def documents(self) -> Documents: ...
@@ -205,3 +222,5 @@ class Store(Source, Protocol):
     def keys(self) -> Keys: ...
     @property
     def replicas(self) -> Replicas: ...
+    @property
+    def rows(self) -> Rows: ...

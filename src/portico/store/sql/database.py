@@ -35,7 +35,9 @@ class Database:
         self._address = address
         self._engine = create(address)
         self._writer = self._engine.execution_options(writes=True)
-        self._known = False
+        # A transaction of SQLite sees one moment by itself.
+        still = {} if address.file else {"isolation_level": "REPEATABLE READ"}
+        self._still = self._engine.execution_options(**still)
 
     @property
     def shown(self) -> str:
@@ -43,36 +45,52 @@ class Database:
 
     async def revision(self) -> int:
         """The revision now. SchemaError when the tables are not this program's."""
-        return await self.read(self._look)
+        return await self.read(revision_now)
 
-    async def read(self, question: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Ask in one transaction; once more on a new connection when the one at hand turns out to be dead."""
+    async def read(self, question: Callable[[AsyncConnection], Awaitable[T]], *, still: bool = False) -> T:
+        """Ask in one transaction; once more on a new connection when the one at hand turns out to be dead. While it is
+        `still` it sees one moment, and may take long: then what it asks has to be bounded by itself."""
         for attempt in range(ATTEMPTS):
             try:
-                return await self._ask(question)
+                async with self._reading(still) as connection:
+                    return await question(connection)
             except (SQLAlchemyError, OSError, TimeoutError) as error:
                 if attempt == ATTEMPTS - 1 or not _passing(error):
                     raise self._failure(error) from error
             await asyncio.sleep(PAUSE * 2**attempt)
         raise AssertionError("the last attempt returns or raises")
 
-    async def _ask(self, question: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        async with patience(), self._engine.connect() as connection:
-            if not self._known and question != self._look:
-                await self._look(connection)
-            return await question(connection)
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction that sees one moment, however long it is read. What is asked has to be bounded by itself."""
+        try:
+            async with self._reading(still=True) as connection:
+                yield connection
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            raise self._failure(error) from error
 
     @asynccontextmanager
-    async def write(self, shown_by: str, *, counts: bool = True) -> AsyncIterator[AsyncConnection]:
+    async def _reading(self, still: bool) -> AsyncIterator[AsyncConnection]:
+        async with patience() as limit, (self._still if still else self._engine).connect() as connection:
+            await self._look(connection)
+            if still:
+                limit.reschedule(None)
+            yield connection
+
+    @asynccontextmanager
+    async def write(self, shown_by: str, *, counts: bool = True, long: bool = False) -> AsyncIterator[AsyncConnection]:
         """One transaction; with `counts` it is a new revision. It is never repeated: it may have been done. Where that
-        cannot be told it is Unknown, and `shown_by` is the command that shows it."""
+        cannot be told it is Unknown, and `shown_by` is the command that shows it. What a `long` one does has to be
+        bounded by itself."""
         committing = False
         try:
-            async with patience(), self._writer.connect() as connection:
-                if not self._known:
-                    await self._look(connection)
+            async with patience() as limit, self._writer.connect() as connection:
                 if counts:
                     await connection.execute(update(meta).values(revision=meta.c.revision + 1))
+                # Each time: a migration may have come between, which holds the row while it works.
+                await self._look(connection)
+                if long:
+                    limit.reschedule(None)
                 yield connection
                 # From here on only an answer says that it was done, and no kind of failure that it was not.
                 committing = True
@@ -81,8 +99,8 @@ class Database:
             failure = self._failure(error)
             raise (self._unknown(failure, shown_by) if committing else failure) from error
 
-    async def _look(self, connection: AsyncConnection) -> int:
-        row = (await connection.execute(select(meta.c.revision, meta.c.schema, meta.c.least))).one_or_none()
+    async def _look(self, connection: AsyncConnection) -> None:
+        row = (await connection.execute(select(meta.c.schema, meta.c.least))).one_or_none()
         if row is None:
             raise self._empty()
         if row.schema < SCHEMA:
@@ -95,8 +113,6 @@ class Database:
                 f"the schema of {self.shown} is {row.schema}, newer than {SCHEMA}, which this program works with",
                 "Use the program that migrated it, or a newer one",
             )
-        self._known = True
-        return row.revision
 
     def _empty(self) -> SchemaError:
         return SchemaError(
@@ -127,6 +143,10 @@ class Database:
 
     async def close(self) -> None:
         await self._engine.dispose()
+
+
+async def revision_now(connection: AsyncConnection) -> int:
+    return (await connection.execute(select(meta.c.revision))).scalar_one()
 
 
 def _passing(error: Exception) -> bool:
