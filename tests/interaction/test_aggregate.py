@@ -13,6 +13,7 @@ from tests.fakes.http_wire import Reply
 from tests.fakes.mcp_http import Exchange, LegacyServer, legacy_server
 
 from portico.config.key import key_hash, new_key
+from portico.gateway.protocol.aggregate import views
 
 pytestmark = pytest.mark.anyio
 
@@ -309,6 +310,31 @@ async def test_a_change_of_one_servers_list_is_told_and_seen(tmp_path: Path) -> 
                     break
         stream.abort()
         assert "new" in names(await client.request("tools/list"))
+
+
+async def test_a_subscription_hears_of_every_server_though_nobody_listed_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "IDLE", -1.0)
+    async with world(tmp_path) as (gateway, one, _):
+        shown = gateway.worker.world.views
+        wanted = {"toolsListChanged": True, "resourceSubscriptions": ["docs://one/guide"]}
+        stream = await gateway.modern_stream("subscriptions/listen", {"notifications": wanted}, path="/all")
+        granted = await stream.event()
+        assert granted is not None
+        assert granted.json["params"]["notifications"]["resourceSubscriptions"] == ["docs://one/guide"]
+        await listened_to(one)
+        shown.sweep()
+        assert shown.report(), "what is listened to is not let go"
+        one.streams[-1].event({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
+        told = await stream.event()
+        assert told is not None
+        assert told.json["method"] == "notifications/tools/list_changed"
+        stream.abort()
+        async with asyncio.timeout(5):
+            while shown.report():
+                await asyncio.sleep(0.01)
+                shown.sweep()
 
 
 async def test_an_update_of_a_subscribed_resource_is_told_by_its_public_uri(tmp_path: Path) -> None:

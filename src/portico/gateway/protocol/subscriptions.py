@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
@@ -26,15 +27,16 @@ class Events(Protocol):
 
 
 class Listening:
-    """One open subscription: what it was granted and where it is told."""
+    """One open subscription: what it was granted and where it is told. `over` is set where we end it."""
 
-    __slots__ = ("_events", "granted", "identifier", "prefix", "uris")
+    __slots__ = ("_events", "granted", "identifier", "over", "prefix", "uris")
 
     def __init__(self, identifier: Id, prefix: str, granted: Filter, events: Events) -> None:
         self.identifier = identifier
         self.prefix = prefix
         self.granted = granted
         self.uris = frozenset(granted.resource_subscriptions)
+        self.over = asyncio.Event()
         self._events = events
 
     def tell(self, method: str, params: dict[str, Any] | None = None) -> None:
@@ -49,6 +51,17 @@ class Listening:
         meta = {"resultType": "complete", "_meta": {SUBSCRIPTION_ID: self.identifier}}
         self._events.send(encode_result(self.identifier, members(meta)))
         self._events.close()
+        self.over.set()
+
+
+def wanted_by(call: Call) -> Filter:
+    """What a `subscriptions/listen` asks for; RpcError where that does not fit."""
+    wanted = call.params.notifications
+    if wanted is UNSET:
+        raise RpcError(errors.INVALID_PARAMS, "The params lack `notifications`.")
+    if len(wanted.resource_subscriptions) > MOST_SUBSCRIPTIONS:
+        raise RpcError(errors.INVALID_PARAMS, f"A subscription names at most {MOST_SUBSCRIPTIONS} resources.")
+    return wanted
 
 
 class Subscriptions:
@@ -63,16 +76,13 @@ class Subscriptions:
 
     def listen(self, call: Call, events: Events) -> Callable[[], None]:
         """Open a subscription: the acknowledgement goes out first. Returns what ends it when the client is gone."""
-        catalog = call.endpoint.catalog
-        return self.open(call, events, lambda uri: exists(catalog, uri))[1]
+        catalog, wanted = call.endpoint.catalog, wanted_by(call)
+        return self.open(call, wanted, events, lambda uri: exists(catalog, uri))[1]
 
-    def open(self, call: Call, events: Events, grants: Callable[[str], bool]) -> tuple[Listening, Callable[[], None]]:
+    def open(
+        self, call: Call, wanted: Filter, events: Events, grants: Callable[[str], bool]
+    ) -> tuple[Listening, Callable[[], None]]:
         """`grants` says which resources there are to be told of."""
-        wanted = call.params.notifications
-        if wanted is UNSET:
-            raise RpcError(errors.INVALID_PARAMS, "The params lack `notifications`.")
-        if len(wanted.resource_subscriptions) > MOST_SUBSCRIPTIONS:
-            raise RpcError(errors.INVALID_PARAMS, f"A subscription names at most {MOST_SUBSCRIPTIONS} resources.")
         granted = Filter(
             wanted.tools_list_changed,
             wanted.prompts_list_changed,

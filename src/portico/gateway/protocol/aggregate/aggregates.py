@@ -7,6 +7,7 @@ is: views.py is asked for lists only where a name is not known.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
@@ -20,10 +21,10 @@ from portico.gateway.protocol.aggregate.views import Views
 from portico.gateway.protocol.answer import cache_hints
 from portico.gateway.protocol.call import Call
 from portico.gateway.protocol.dispatch import METHODS, Answer, Method, find_method
-from portico.gateway.protocol.params import UNSET
+from portico.gateway.protocol.params import UNSET, Filter
 from portico.gateway.protocol.relay import Relay, answered
 from portico.gateway.protocol.resources import MOST_SUBSCRIPTIONS, exists, not_found
-from portico.gateway.protocol.subscriptions import Events, Subscriptions
+from portico.gateway.protocol.subscriptions import Events, Subscriptions, wanted_by
 from portico.gateway.protocol.tools import suggestion
 from portico.gateway.session.session import Session
 from portico.upstream.mcp.upstream import Heard, McpSpec, Outcome
@@ -157,23 +158,33 @@ class Aggregates:
         return b""
 
     def listen(self, call: Call, events: Events) -> Callable[[], None]:
-        """subscriptions/listen: what the document changes itself, what views hear, and resources of servers."""
-        view = self._views.known(call)
+        """subscriptions/listen: what the document changes itself, what views hear, and resources of servers. It is
+        acknowledged when the servers that answer in time tell of their changes. Returns what ends it."""
+        task = asyncio.get_running_loop().create_task(self._listen(call, wanted_by(call), events))
 
-        def grants(uri: str) -> bool:
-            return exists(call.endpoint.catalog, uri) or resource_owner(view, uri) is not None
+        def end() -> None:
+            task.cancel()
 
-        listening, end = self._subscriptions.open(call, events, grants)
-        owners = [resource_owner(view, uri) for uri in listening.uris if not exists(call.endpoint.catalog, uri)]
-        stop = self._views.follow(
-            call, [owner for owner in owners if owner is not None], lambda uri: listening.tell(UPDATED, {"uri": uri})
-        )
+        return end
 
-        def ended() -> None:
-            stop()
-            end()
-
-        return ended
+    async def _listen(self, call: Call, wanted: Filter, events: Events) -> None:
+        catalog = call.endpoint.catalog
+        with contextlib.ExitStack() as leaving:
+            leaving.callback(events.close)
+            view = await self._views.attend(call, self.stand)
+            leaving.callback(view.leave)
+            listening, end = self._subscriptions.open(
+                call, wanted, events, lambda uri: exists(catalog, uri) or resource_owner(view, uri) is not None
+            )
+            leaving.callback(end)
+            owners = [resource_owner(view, uri) for uri in listening.uris if not exists(catalog, uri)]
+            stop = self._views.follow(
+                call,
+                [owner for owner in owners if owner is not None],
+                lambda uri: listening.tell(UPDATED, {"uri": uri}),
+            )
+            leaving.callback(stop)
+            await listening.over.wait()
 
     def stand(self, call: Call, spec: McpSpec, session: Session, heard: Heard) -> None:
         """What a server says to a legacy session that concerns no call of it."""

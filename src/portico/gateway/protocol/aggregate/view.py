@@ -8,6 +8,7 @@ reaches another. Each included server is a part of its own: it is fetched, fails
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -41,17 +42,20 @@ class Part:
     promised: float = 0.0
     failure: str = ""
     failed: float = 0.0
-    hears: bool = False
-    """Whether a change of its lists would be told."""
+    hears: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while a change of its lists would be told."""
     fetching: asyncio.Task[None] | None = None
     known: dict[str, str] = field(default_factory=dict)
 
 
 class View:
+    """`attended` counts the subscriptions that are told of its changes."""
+
     def __init__(self, endpoint: Endpoint, aggregate: Aggregate, modern: bool, clock: Callable[[], float]) -> None:
         self.endpoint = endpoint
         self.modern = modern
         self.used = clock()
+        self.attended = 0
         self.parts = tuple(Part(include) for include in aggregate.includes)
         self._aggregate = aggregate
         self._clock = clock
@@ -86,6 +90,17 @@ class View:
             if part.fetching is not None and not part.fetching.done() and part.lists is None:
                 self.lose(part, f"{part.include.spec.name} has not answered yet; it is waited for")
 
+    async def hears(self, patience: float) -> None:
+        """Wait until the servers that are there tell of their changes; some never do."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                for part in self.parts:
+                    if part.lists is not None:
+                        await part.hears.wait()
+
+    def leave(self) -> None:
+        self.attended -= 1
+
     def close(self) -> None:
         for part in self.parts:
             if part.fetching is not None:
@@ -105,7 +120,7 @@ class View:
             return
         before, now = part.lists, self._clock()
         if part.until:
-            lasts = LONGEST if lists.ttl is None or part.hears else min(max(lists.ttl, SHORTEST), LONGEST)
+            lasts = LONGEST if lists.ttl is None or part.hears.is_set() else min(max(lists.ttl, SHORTEST), LONGEST)
             part.until = now + lasts
         part.promised = now + min(lists.ttl or 0.0, LONGEST)
         part.lists, failed, part.failure = lists, part.failure, ""

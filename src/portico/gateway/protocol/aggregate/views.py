@@ -33,6 +33,7 @@ log = logging.getLogger("portico.aggregate")
 MOST_VIEWS = 256
 IDLE = 300.0
 PAUSE = 2.0
+HEAR_PATIENCE = 2.0
 LONGEST_PAUSE = 60.0
 Key = tuple[Any, ...]
 
@@ -91,6 +92,18 @@ class Views:
             self._listen(view, call)
         return view
 
+    async def attend(self, call: Call, stand: Stand) -> View:
+        """The view, which hears of changes and is kept until it is left as often as this was called."""
+        view = self.known(call)
+        view.attended += 1
+        try:
+            await self.current(call, stand)
+            await view.hears(HEAR_PATIENCE)
+        except BaseException:
+            view.leave()
+            raise
+        return view
+
     def join(self, call: Call, stand: Stand) -> None:
         """Have a legacy session hear of every server, whoever fetched the lists that it sees."""
         aggregate, session = call.endpoint.aggregate, call.session
@@ -131,7 +144,7 @@ class Views:
     def sweep(self) -> None:
         """Notice which servers went away or came back, and let go what nobody uses. To be called every second."""
         now = self._clock()
-        for key in [key for key, view in self._views.items() if now - view.used > IDLE]:
+        for key in [key for key, view in self._views.items() if not view.attended and now - view.used > IDLE]:
             self._drop(key)
         specs = {part.include.spec for view in self._views.values() for part in view.parts}
         for spec in specs:
@@ -210,7 +223,7 @@ class Views:
 
             def hear(heard: Heard, part: Part = part) -> None:
                 if heard.method == "notifications/subscriptions/acknowledged":
-                    part.hears = True
+                    part.hears.set()
                 elif kinds := changed_kinds(heard):
                     self.expire(part.include.spec)
                     self._announce(view.endpoint.prefix, kinds)
@@ -242,8 +255,9 @@ class Views:
             except NetError:
                 pause = min(pause * 2, LONGEST_PAUSE)
             finally:
-                if part is not None and part.hears:
-                    part.hears, part.until = False, 0.0
+                if part is not None and part.hears.is_set():
+                    part.hears.clear()
+                    part.until = 0.0
             await asyncio.sleep(pause)
 
     def _went(self, spec: McpSpec, reason: str) -> None:
