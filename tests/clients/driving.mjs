@@ -42,6 +42,8 @@ export function handlers(answers) {
   };
 }
 
+const HEARD_WITHIN = 10_000;
+
 async function readOperations() {
   let text = "";
   for await (const part of process.stdin) text += part;
@@ -55,6 +57,24 @@ export function callOptions(operation) {
   const reported = [];
   const onprogress = operation.progress ? { onprogress: (step) => reported.push(step) } : {};
   return { options: { ...seconds(operation.timeout), ...onprogress }, reported };
+}
+
+/** The operation `hear`; `listen(operation)` asks for what is to be heard and returns what ends that. */
+export function hearing(client, call, listen) {
+  let told = {};
+  client.fallbackNotificationHandler = async ({ method, params }) => void (told[method] ??= []).push(params ?? {});
+  return async (operation) => {
+    told = {};
+    const end = await listen(operation);
+    for (const name of operation.calls) await call(name, operation.level);
+    const deadline = Date.now() + HEARD_WITHIN;
+    while (!operation.until.every((method) => method in told)) {
+      if (Date.now() > deadline) throw new Error(`heard only ${Object.keys(told)}`);
+      await new Promise((done) => setTimeout(done, 10));
+    }
+    await end?.();
+    return { told };
+  };
 }
 
 async function answer(methods, operation) {

@@ -8,7 +8,9 @@ TEXT, "roots": [URI…]}`; of `content` it sends what the form asks for.
 
 Operations: listTools, callTool (name, arguments, progress?, timeout? in seconds, after which the client cancels),
 listPrompts, getPrompt (name, arguments?), listResources, listTemplates, readResource (uri), complete (ref, argument,
-context?), setLevel (level), ping, serverInfo.
+context?), setLevel (level), ping, serverInfo, hear (level, uri, calls, until): listens to changes of lists and of this
+resource and to log messages from that level on, calls these tools, waits until each of these notifications has come,
+and gives `told`: all that came, by method.
 """
 
 import argparse

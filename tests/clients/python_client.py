@@ -3,11 +3,12 @@
 Modes: `legacy` sends initialize, `auto` asks server/discover first, `modern` adopts 2026-07-28 without asking.
 """
 
+import contextlib
 import warnings
 from typing import Any
 
 import anyio
-from driving import Operation, answers, arguments, every_page, operations, perform, server_info, version
+from driving import MODERN, Operation, answers, arguments, every_page, operations, perform, server_info, version
 from mcp.client.client import Client
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
@@ -24,6 +25,9 @@ from mcp.types import (
     SamplingToolsCapability,
     TextContent,
 )
+from pydantic import BaseModel
+
+HEARD_WITHIN = 10
 
 
 async def call_tool(client: Client, operation: Operation) -> Any:
@@ -48,6 +52,38 @@ async def complete(client: Client, operation: Operation) -> Any:
 
 async def told(client: Client, _operation: Operation) -> Any:
     return server_info(client)
+
+
+class Heard:
+    """What the server tells this client, by method."""
+
+    def __init__(self) -> None:
+        self.told: dict[str, list[Any]] = {}
+
+    async def take(self, message: Any) -> None:
+        params = getattr(message, "params", None)
+        if isinstance(message, BaseModel) and (method := getattr(message, "method", "")).startswith("notifications/"):
+            shown = params.model_dump(mode="json", by_alias=True, exclude_none=True) if params is not None else {}
+            self.told.setdefault(method, []).append(shown)
+
+    async def hear(self, client: Client, operation: Operation) -> Any:
+        self.told.clear()
+        modern = client.protocol_version == MODERN
+        async with contextlib.AsyncExitStack() as stack:
+            if modern:
+                wanted = {"tools_list_changed": True, "prompts_list_changed": True}
+                uris = [operation["uri"]]
+                await stack.enter_async_context(client.listen(**wanted, resource_subscriptions=uris))
+            else:
+                await client.subscribe_resource(operation["uri"])
+                await client.set_logging_level(operation["level"])
+            meta: Any = {"io.modelcontextprotocol/logLevel": operation["level"]} if modern else None
+            for name in operation["calls"]:
+                await client.call_tool(name, {}, meta=meta)
+            with anyio.fail_after(HEARD_WITHIN):
+                while not self.told.keys() >= set(operation["until"]):  # noqa: ASYNC110 - the handler is the client's.
+                    await anyio.sleep(0.01)
+        return {"told": self.told}
 
 
 METHODS = {
@@ -95,9 +131,16 @@ def asked(given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+async def log(_message: Any) -> None:
+    """The message handler is given log messages as well."""
+
+
 async def converse(server: Any, mode: str, given: dict[str, Any]) -> None:
-    async with Client(server, mode=mode, read_timeout_seconds=30, **asked(given)) as client:
-        answers(await perform(client, METHODS, operations()))
+    heard = Heard()
+    async with Client(
+        server, mode=mode, read_timeout_seconds=30, message_handler=heard.take, logging_callback=log, **asked(given)
+    ) as client:
+        answers(await perform(client, {**METHODS, "hear": heard.hear}, operations()))
 
 
 async def main() -> None:

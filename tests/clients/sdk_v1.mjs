@@ -8,7 +8,7 @@ import {
   ElicitRequestSchema,
   ListRootsRequestSchema,
 } from "@modelcontextprotocol/sdk/types.js";
-import { asked, callOptions, drive, givenArguments, handlers } from "./driving.mjs";
+import { asked, callOptions, drive, givenArguments, handlers, hearing } from "./driving.mjs";
 
 const MAX_PAGES = 100;
 
@@ -52,6 +52,14 @@ const methods = {
     client.complete({ ref, argument, ...(context && { context: { arguments: context } }) }),
   setLevel: ({ level }) => client.setLoggingLevel(level),
   ping: () => client.ping(),
+  hear: hearing(
+    client,
+    (name) => client.callTool({ name, arguments: {} }),
+    async ({ uri, level }) => {
+      await client.subscribeResource({ uri });
+      await client.setLoggingLevel(level);
+    },
+  ),
   serverInfo: () => ({
     protocolVersion: transport.protocolVersion,
     serverInfo: client.getServerVersion(),

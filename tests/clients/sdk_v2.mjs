@@ -2,7 +2,7 @@
 // back to initialize; `modern` pins 2026-07-28, which also probes but never falls back.
 
 import { Client, SSEClientTransport, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
-import { asked, callOptions, drive, givenArguments, handlers } from "./driving.mjs";
+import { asked, callOptions, drive, givenArguments, handlers, hearing } from "./driving.mjs";
 
 const { url, mode, transport: kind, headers, answers } = givenArguments(["legacy", "auto", "modern"]);
 const Transport = kind === "sse" ? SSEClientTransport : StreamableHTTPClientTransport;
@@ -13,6 +13,8 @@ const client = new Client(
 );
 
 for (const [method, handler] of Object.entries(handlers(answers))) client.setRequestHandler(method, handler);
+
+const isModern = () => client.getNegotiatedProtocolVersion() === "2026-07-28";
 
 // The lists of this version follow every page by themselves.
 const methods = {
@@ -31,6 +33,20 @@ const methods = {
     client.complete({ ref, argument, ...(context && { context: { arguments: context } }) }),
   setLevel: ({ level }) => client.setLoggingLevel(level),
   ping: () => client.ping(),
+  hear: hearing(
+    client,
+    (name, level) =>
+      client.callTool({ name, arguments: {}, ...(isModern() && { _meta: { "io.modelcontextprotocol/logLevel": level } }) }),
+    async ({ uri, level }) => {
+      if (isModern()) {
+        const wanted = { toolsListChanged: true, promptsListChanged: true, resourceSubscriptions: [uri] };
+        const subscription = await client.listen(wanted);
+        return () => subscription.close();
+      }
+      await client.subscribeResource({ uri });
+      await client.setLoggingLevel(level);
+    },
+  ),
   serverInfo: () => ({
     protocolVersion: client.getNegotiatedProtocolVersion(),
     serverInfo: client.getServerVersion(),

@@ -19,6 +19,13 @@ ANSWERS = {
     "sampling": "Paris",
     "roots": ["file:///home/ada"],
 }
+WATCHED = "test://watched-resource"
+LOG = "notifications/message"
+_CHANGES = {
+    "tool_change": "notifications/tools/list_changed",
+    "prompt_change": "notifications/prompts/list_changed",
+    "resource_update": "notifications/resources/updated",
+}
 _ROUNDS = "test_input_required_result_"
 _ASKING: dict[str, tuple[dict[str, Any], str]] = {
     "test_elicitation": (
@@ -42,6 +49,10 @@ class Place:
     url: str
     prefix: str = ""
 
+    @property
+    def watched(self) -> str:
+        return WATCHED.replace("://", f"://{self.prefix}/") if self.prefix else WATCHED
+
 
 @dataclass(frozen=True)
 class Client:
@@ -54,13 +65,15 @@ class Client:
 
     def calls(self, place: Place, *operations: dict[str, Any], **answers: Any) -> list[dict[str, Any]]:
         """What each call comes to; `answers` are other ones than ANSWERS."""
+        named = ({**operation, "name": place.prefix + operation["name"]} for operation in operations)
+        return self.perform(
+            place, *({"op": "callTool", "arguments": {}, **operation} for operation in named), **answers
+        )
+
+    def perform(self, place: Place, *operations: dict[str, Any], **answers: Any) -> list[dict[str, Any]]:
         url = place.url.removesuffix("mcp") + "sse" if self.transport == "sse" else place.url
-        given = [
-            {"op": "callTool", "arguments": {}, **operation, "name": place.prefix + operation["name"]}
-            for operation in operations
-        ]
         return run_driver(
-            self.kind, url, given, mode=self.mode, transport=self.transport, answers={**ANSWERS, **answers}
+            self.kind, url, operations, mode=self.mode, transport=self.transport, answers={**ANSWERS, **answers}
         )
 
 
@@ -106,6 +119,20 @@ def check_that_it_is_told_of_progress(place: Place, client: Client) -> None:
     assert said(answer) == "done"
 
 
+def check_that_it_is_told_of_changes_and_logs(place: Place, client: Client) -> None:
+    calls = ["test_tool_with_logging", *(f"test_trigger_{what}" for what in _CHANGES)]
+    hear = {"op": "hear", "uri": place.watched, "calls": [place.prefix + name for name in calls]}
+    quiet, loud = client.perform(
+        place,
+        {**hear, "level": "error", "until": list(_CHANGES.values())},
+        {**hear, "level": "info", "until": [*_CHANGES.values(), LOG]},
+    )
+    assert LOG not in told(quiet)
+    logged = [message["data"] for message in told(loud)[LOG]]
+    assert logged == ["Tool execution started", "Tool processing data", "Tool execution completed"]
+    assert [message["uri"] for message in told(loud)["notifications/resources/updated"]] == [place.watched]
+
+
 def check_that_it_cancels(place: Place, client: Client, folder: Path) -> None:
     """The server itself notes it."""
     note = folder / "note.txt"
@@ -118,3 +145,8 @@ def check_that_it_cancels(place: Place, client: Client, folder: Path) -> None:
 def said(answer: dict[str, Any]) -> str:
     assert "result" in answer, answer
     return answer["result"]["content"][0]["text"]
+
+
+def told(answer: dict[str, Any]) -> dict[str, list[Any]]:
+    assert "result" in answer, answer
+    return answer["result"]["told"]

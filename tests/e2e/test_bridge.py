@@ -10,6 +10,7 @@ from tests.e2e.bridged import (
     bridged,
     check_that_it_answers,
     check_that_it_cancels,
+    check_that_it_is_told_of_changes_and_logs,
     check_that_it_is_told_of_progress,
     check_that_it_may_refuse,
 )
@@ -50,6 +51,11 @@ def test_a_server_hears_that_a_client_will_not_say(place: Place, client: Client,
 @pytest.mark.parametrize("client", CLIENTS, ids=str)
 def test_progress_is_told_across_the_eras(place: Place, client: Client) -> None:
     check_that_it_is_told_of_progress(place, client)
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=str)
+def test_changes_and_log_messages_are_told_across_the_eras(place: Place, client: Client) -> None:
+    check_that_it_is_told_of_changes_and_logs(place, client)
 
 
 @pytest.mark.parametrize("client", FEW, ids=str)

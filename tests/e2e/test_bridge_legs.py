@@ -11,6 +11,7 @@ from tests.e2e.bridged import (
     bridged,
     check_that_it_answers,
     check_that_it_cancels,
+    check_that_it_is_told_of_changes_and_logs,
     check_that_it_is_told_of_progress,
     check_that_it_may_refuse,
 )
@@ -25,9 +26,15 @@ LEGS = [
     for era in ERAS
     for workers in counts
 ]
+# One process of such a server knows nothing of what changes in another.
+OF_ONE_TRUTH = [leg for leg in LEGS if leg[1] == 1 or leg[0] not in ("stdio-legacy", "stdio-modern", "combined-modern")]
 
 
-@pytest.fixture(scope="module", params=LEGS, ids=[f"{kind}-{workers}" for kind, workers in LEGS])
+def named(leg: tuple[str, int]) -> str:
+    return f"{leg[0]}-{leg[1]}"
+
+
+@pytest.fixture(scope="module", params=LEGS, ids=named)
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     kind, workers = request.param
     with bridged(tmp_path_factory.mktemp("bridge"), kind, workers) as found:
@@ -43,6 +50,12 @@ def test_a_client_answers_whatever_a_server_asks(place: Place, client: Client) -
 def test_a_client_may_refuse_and_is_told_of_progress(place: Place, client: Client) -> None:
     check_that_it_may_refuse(place, client, "decline")
     check_that_it_is_told_of_progress(place, client)
+
+
+@pytest.mark.parametrize("place", OF_ONE_TRUTH, ids=named, indirect=True)
+@pytest.mark.parametrize("client", CLIENTS, ids=str)
+def test_changes_and_log_messages_are_told_across_the_eras(place: Place, client: Client) -> None:
+    check_that_it_is_told_of_changes_and_logs(place, client)
 
 
 @pytest.mark.parametrize("client", CLIENTS, ids=str)

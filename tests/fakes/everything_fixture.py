@@ -11,10 +11,12 @@ The era switches make it a pure pre-2026 or a pure 2026-07-28 upstream.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import anyio
 import mcp.types as t
@@ -31,6 +33,7 @@ from mcp.server.subscriptions import (
 )
 from mcp.shared.exceptions import MCPError
 from mcp.shared.message import SessionMessage
+from mcp.shared.subscriptions import event_to_notification
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 WAV = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAESsAACJWAAACABAAZGF0YQAAAAA="
@@ -146,6 +149,9 @@ async def elicited(ctx, p, message, schema, label):
 
 
 BUS = InMemorySubscriptionBus()
+# Of legacy sessions, by their connection: who wants to be told of changes, and who of nothing less than an error.
+SUBSCRIBED: dict[Any, Any] = {}
+QUIET: WeakSet[Any] = WeakSet()
 
 
 async def steps(ctx, emit):
@@ -156,6 +162,8 @@ async def steps(ctx, emit):
 
 async def t_logging(ctx, p):
     msgs = ("Tool execution started", "Tool processing data", "Tool execution completed")
+    if ctx.session._connection in QUIET:
+        return say("done")
     await steps(ctx, lambda i: ctx.session.send_log_message("info", msgs[i], related_request_id=ctx.request_id))
     return say("done")
 
@@ -335,6 +343,9 @@ def const(*blocks):
 def publish(ev):
     async def f(ctx, p):
         await BUS.publish(ev)
+        for session in tuple(SUBSCRIBED.values()):
+            with contextlib.suppress(Exception):  # Some have ended.
+                await session.send_notification(event_to_notification(ev, {}))
         return say("changed")
 
     return f
@@ -514,7 +525,18 @@ async def complete(ctx, p):
     return t.CompleteResult(completion=t.Completion(values=vals, total=len(vals), has_more=False))
 
 
-async def nothing(ctx, p):
+async def subscribe(ctx, p):
+    SUBSCRIBED[ctx.session._connection] = ctx.session
+    return t.EmptyResult()
+
+
+async def unsubscribe(ctx, p):
+    SUBSCRIBED.pop(ctx.session._connection, None)
+    return t.EmptyResult()
+
+
+async def set_level(ctx, p):
+    (QUIET.add if p.level == "error" else QUIET.discard)(ctx.session._connection)
     return t.EmptyResult()
 
 
@@ -528,12 +550,12 @@ server = Server(
     on_list_resources=list_res,
     on_list_resource_templates=list_tpl,
     on_read_resource=read,
-    on_subscribe_resource=nothing,
-    on_unsubscribe_resource=nothing,
+    on_subscribe_resource=subscribe,
+    on_unsubscribe_resource=unsubscribe,
     on_list_prompts=list_prompts,
     on_get_prompt=get_prompt,
     on_completion=complete,
-    on_set_logging_level=nothing,
+    on_set_logging_level=set_level,
     on_subscriptions_listen=ListenHandler(BUS),
     get_tool_input_schema=lambda n: TOOLS.get(n, (None, None))[1],
     cache_hints=dict.fromkeys(
