@@ -19,7 +19,7 @@ from tests.e2e.conversation import BOTH, modern_request, result_of
 from tests.e2e.desk import Desk
 from tests.e2e.processes import Gateway, gateway, post, until
 from tests.fakes import rest
-from tests.fakes.databases import KINDS, Kind, made
+from tests.fakes.databases import STORES, Kind, made
 
 from portico.store.open import open_store
 from portico.store.store import Store
@@ -65,7 +65,7 @@ def called() -> Iterator[rest.Rest]:
 @pytest.fixture(scope="module")
 def kinds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Kind]]:
     with ExitStack() as stack:
-        yield {kind: stack.enter_context(made(kind, tmp_path_factory.mktemp(kind))) for kind in KINDS}
+        yield {kind: stack.enter_context(made(kind, tmp_path_factory.mktemp(kind))) for kind in STORES}
 
 
 @pytest.fixture(scope="module")
@@ -160,8 +160,8 @@ def asked(running: Gateway, key: str) -> str:
     return "an error" if result_of(answer).get("isError") else "answered"
 
 
-@pytest.mark.parametrize("target", KINDS)
-@pytest.mark.parametrize("source", KINDS)
+@pytest.mark.parametrize("target", STORES)
+@pytest.mark.parametrize("source", STORES)
 def test_a_backup_of_each_kind_is_the_same_in_each_other(
     kinds: dict[str, Kind],
     sources: Callable[[str], Source],

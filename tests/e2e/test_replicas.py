@@ -173,8 +173,9 @@ def test_a_replica_stays_the_same_when_its_workers_are_replaced(tmp_path: Path) 
         assert len(reports(desk)) == 1
 
 
-def test_a_gateway_on_files_reports_to_nobody_and_the_command_says_that_it_needs_a_database(tmp_path: Path) -> None:
+def test_a_gateway_on_files_reports_to_nobody_and_the_command_says_whom_to_ask(tmp_path: Path) -> None:
     desk = Desk(f"files:{tmp_path}", tmp_path)
     done = desk("replicas")
     assert done.returncode == 2
-    assert "no database" in done.stderr
+    assert "Ask their admin listeners" in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Sealed secrets of a database, from the command line to the request of a tool call."""
+"""Sealed secrets of a store, from the command line to the request of a tool call."""
 
 import json
 import stat
@@ -10,7 +10,7 @@ from tests.e2e.conversation import BOTH, modern_request, result_of
 from tests.e2e.desk import Desk
 from tests.e2e.processes import Gateway, gateway, get, post, until
 from tests.fakes import rest
-from tests.fakes.databases import KINDS, made
+from tests.fakes.databases import STORES, made
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -26,7 +26,7 @@ tools:
 """
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=STORES)
 def any_desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
     with made(request.param, tmp_path) as kind:
         found = Desk(kind.url, tmp_path, VALUE)
@@ -150,7 +150,7 @@ def test_a_secret_that_cannot_be_opened_stays_as_it_is(desk: Desk) -> None:
         (["delete", "GONE"], "", "there is no secret GONE"),
         (["rekey"], "", "portico secret set makes one"),
         (["set", "A", "--tenant", "Not One"], "x", "cannot be the name of a tenant"),
-        (["list", "--store", "files:."], "", "is no database"),
+        (["list", "--store", "files:gone"], "", "the directory gone cannot be read"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(desk: Desk, arguments: list[str], given: str, said: str) -> None:

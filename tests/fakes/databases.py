@@ -1,4 +1,4 @@
-"""A real database of each kind that a store can be, by its name."""
+"""A real store of each kind that there is, by its name."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,6 +8,8 @@ from pathlib import Path
 from tests.fakes import mariadb_server, postgres_server
 
 KINDS = ("sqlite", "postgresql", "mysql")
+STORES = (*KINDS, "files")
+"""Databases, and a directory of documents, which needs no migration."""
 
 
 @dataclass
@@ -24,6 +26,10 @@ class Kind:
 def made(kind: str, directory: Path) -> Iterator[Kind]:
     if kind == "sqlite":
         yield Kind(f"sqlite:{directory}/a.db", f"sqlite:{directory}/b.db")
+    elif kind == "files":
+        for name in ("documents", "empty"):
+            (directory / name).mkdir()
+        yield Kind(f"files:{directory}/documents", f"files:{directory}/empty")
     elif kind == "postgresql":
         with postgres_server.postgres() as server:
             yield Kind(server.url, server.url.replace("/postgres", "/template1"), server.stop, server.start)

@@ -12,7 +12,7 @@ from tests.fakes.gateway import Gateway, running
 from tests.interaction.documents import USERS
 
 from portico.gateway.runtime import reload
-from portico.store.files import FilesStore
+from portico.store.files.source import FilesSource
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +42,7 @@ class Looks:
     """A store that counts how often it is looked at."""
 
     def __init__(self, directory: Path) -> None:
-        self._store = FilesStore(directory)
+        self._store = FilesSource(directory)
         self.count = 0
 
     async def revision(self) -> str:
@@ -101,7 +101,7 @@ async def test_all_workers_are_told_by_one_of_them(tmp_path: Path, ingress: str)
 
 
 async def test_a_revision_that_is_known_is_no_reason_to_look(quiet: Gateway, looks: Looks) -> None:
-    known = await FilesStore(quiet.directory).revision()
+    known = await FilesSource(quiet.directory).revision()
     await told(quiet, {"revision": known})
     assert not quiet.worker.world.reloader._told.is_set()
     await told(quiet, {"revision": "another"})

@@ -155,10 +155,12 @@ class Config(Desk):
     async def _together(self, wanted: Sequence[Wanted]) -> list[Problem]:
         """What stands against them beside everything else that the store has."""
         contents = await self._store.read()
-        replaced = {f"{self._tenant}/{each.name}" for each in wanted}
+        replaced = {(self._tenant, each.name) for each in wanted}
         # Its source is what the eye finds, and comes last, because what is there already keeps its name and prefix.
         others = [
-            check(text.text, f" {text.key}") for text in contents.documents if text.key not in replaced and text.text
+            check(text.text, f" {text.key}")
+            for text in contents.documents
+            if (text.tenant, text.name) not in replaced and text.text
         ]
         owners = {each.source: self._tenant for each in wanted}
         prefixes = {tenant.name: tenant.prefix for tenant in contents.tenants if tenant.prefix}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from portico.config.key import Key
 from portico.settings import Settings
+from portico.store.files.source import FilesSource
 from portico.store.last_good import LastGood
 from portico.store.open import open_source, open_store
 from portico.store.records import Contents, SealedSecret, StoredKey
@@ -110,7 +111,7 @@ def _names(secrets: Iterable[SealedSecret]) -> set[str]:
 
 
 def _last(source: Source) -> Contents | None:
-    return source.contents if isinstance(source, LastGood) else None
+    return source.contents if isinstance(source, LastGood | FilesSource) else None
 
 
 class StoredKeys:

@@ -13,7 +13,7 @@ from portico.cli.on_store import Open, fail, on_store
 if TYPE_CHECKING:
     pass
 
-app = typer.Typer(help="Documents in a database: change them, and look at their versions.", no_args_is_help=True)
+app = typer.Typer(help="Documents in a store: change them, and look at their versions.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="Name of the document.")]
 

@@ -17,7 +17,7 @@ from portico.store.records import DEFAULT_TENANT
 from portico.store.store import StoreError
 
 _OPTIONS: dict[str, tuple[Any, Any, Any]] = {
-    "store": (str | None, None, typer.Option(help="sqlite:FILE, postgresql://… or mysql://….")),
+    "store": (str | None, None, typer.Option(help="files:DIR, sqlite:FILE, postgresql://… or mysql://….")),
     "tenant": (str, DEFAULT_TENANT, typer.Option(help="Whose they are.")),
     "notify": (list[str] | None, None, typer.Option(help="URL of a notifier to tell; may be repeated.")),
     "admin_token": (str | None, None, typer.Option(help="Token of the gateways' admin listeners.")),

@@ -14,7 +14,7 @@ from portico.cli.on_store import Open, on_store
 
 MOST_READ = 128 * 1024
 
-app = typer.Typer(help="Secrets of a database, sealed with a key file.", no_args_is_help=True)
+app = typer.Typer(help="Secrets of a store, sealed with a key file.", no_args_is_help=True)
 
 
 def _open() -> Open:

@@ -9,9 +9,13 @@ from portico.store.store import MAX_BYTES, MAX_NAME, StoreError
 _NAME = re.compile(rf"[a-z0-9][a-z0-9-]{{0,{MAX_NAME - 1}}}")
 
 
+def is_name(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None
+
+
 def judge_name(kind: str, name: str) -> None:
     """The names of tenants and documents become parts of paths, so nothing else can be one."""
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise StoreError(
             f"{name[:100]!r} cannot be the name of a {kind}",
             f"Use lower-case letters, digits and hyphens, {MAX_NAME} characters at most",

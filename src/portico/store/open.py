@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from portico.store.files import FilesStore
+from portico.store.files.source import FilesSource
 from portico.store.store import Source, Store, StoreError
 
 if TYPE_CHECKING:
@@ -17,19 +17,18 @@ SERVERS = ("sqlite", "postgresql", "postgres", "mysql", "mariadb")
 
 def open_source(url: str) -> Source:
     """What a gateway reads. Raises StoreError when there is no such kind, and when a directory is not there."""
-    if url.partition(":")[0] in SERVERS:
-        return open_store(url)
-    scheme, found, rest = url.partition(":")
-    if not found or scheme != "files":
-        raise StoreError(f'the store "{scheme[:40]}" is of no known kind', FORMS)
-    if not rest:
-        raise StoreError("the store files: names no directory", "Write files:DIR, such as files:./documents")
-    return FilesStore(Path(rest))
+    directory = _directory(url)
+    return FilesSource(directory) if directory is not None else open_store(url)
 
 
 def open_store(url: str) -> Store:
-    """What writers work on: a database. Nothing is connected yet."""
-    # Whoever has files alone should not wait for the libraries of databases.
+    """What writers work on. Nothing is connected yet, and nothing made."""
+    # A gateway that has files alone should not wait for the libraries of databases.
+    directory = _directory(url)
+    if directory is not None:
+        from portico.store.files.store import FilesStore
+
+        return FilesStore(directory)
     from portico.store.sql.store import SqlStore
 
     return SqlStore(_address(url))
@@ -37,14 +36,28 @@ def open_store(url: str) -> Store:
 
 async def migrate(url: str) -> None:
     """Bring a database to the schema of this program, or make it. Raises StoreError when that cannot be done."""
+    directory = _directory(url)
+    if directory is not None:
+        from portico.store.files.history import make
+
+        await make(directory)
+        return
     from portico.store.sql.migrate import migrate as run
 
     await run(_address(url))
 
 
+def _directory(url: str) -> Path | None:
+    """Of a files store; None for another one."""
+    scheme, _, rest = url.partition(":")
+    if scheme == "files" and not rest:
+        raise StoreError("the store files: names no directory", "Write files:DIR, such as files:./documents")
+    return Path(rest) if scheme == "files" else None
+
+
 def _address(url: str) -> Address:
     if url.partition(":")[0] not in SERVERS:
-        raise StoreError(f'the store "{url.partition(":")[0][:40]}" is no database', FORMS)
+        raise StoreError(f'the store "{url.partition(":")[0][:40]}" is of no known kind', FORMS)
     from portico.db.address import parse
 
     try:

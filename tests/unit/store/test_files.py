@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from portico.store import files
-from portico.store.files import FilesStore
+from portico.store.files import directory
+from portico.store.files.directory import write as write_document
+from portico.store.files.source import FilesSource
 from portico.store.open import open_source
 from portico.store.store import StoreError
 
@@ -24,21 +25,21 @@ async def test_only_documents_directly_in_the_directory_count(tmp_path: Path) ->
     for name in ("a.yaml", "b.yml", "c.json", ".d.yaml", "e.txt", "f.YAML", "sub/g.yaml", ".portico/h.yaml"):
         write(tmp_path / name)
     (tmp_path / "directory.yaml").mkdir()
-    assert [text.key for text in (await FilesStore(tmp_path).read()).documents] == ["a.yaml", "b.yml", "c.json"]
+    assert [text.key for text in (await FilesSource(tmp_path).read()).documents] == ["a.yaml", "b.yml", "c.json"]
 
 
 async def test_a_missing_directory_is_an_error_that_says_so(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot be read: No such file"):
         open_source(f"files:{tmp_path}/gone")
     (tmp_path / "x").mkdir()
-    store = FilesStore(tmp_path / "x")
+    store = FilesSource(tmp_path / "x")
     (tmp_path / "x").rmdir()
     with pytest.raises(StoreError, match="No such file"):
         await store.read()
     with pytest.raises(StoreError, match="No such file"):
         await store.revision()
     with pytest.raises(StoreError, match="cannot be written"):
-        await store.put("a.yaml", b"x")
+        write_document(tmp_path / "x/a.yaml", b"x")
 
 
 @pytest.mark.parametrize("url", ["oracle:a.db", "files", "files:", "", "postgres://host"])
@@ -52,7 +53,7 @@ def test_a_store_that_is_not_built_is_an_error_that_says_what_is(url: str) -> No
 async def test_a_file_without_rights_is_an_error_of_that_file_alone(tmp_path: Path) -> None:
     write(tmp_path / "a.yaml").chmod(0)
     write(tmp_path / "b.yaml")
-    first, second = (await FilesStore(tmp_path).read()).documents
+    first, second = (await FilesSource(tmp_path).read()).documents
     assert first.text is None
     assert "Permission denied" in (first.error or "")
     assert second.text == b"name: a"
@@ -64,7 +65,7 @@ async def test_what_cannot_be_read_is_an_error_of_that_file_alone(tmp_path: Path
     os.mkfifo(tmp_path / "c.yaml")
     write(tmp_path / "d.yaml", "x" * (1024 * 1024 + 1))
     write(tmp_path / "e.yaml")
-    found = {text.key: text for text in (await FilesStore(tmp_path).read()).documents}
+    found = {text.key: text for text in (await FilesSource(tmp_path).read()).documents}
     assert "Too many levels" in (found["a.yaml"].error or "")
     assert found["b.yaml"].error == "the link leads nowhere"
     assert found["c.yaml"].error == "this is not a file"
@@ -79,7 +80,7 @@ async def test_a_swap_of_kubernetes_is_seen_and_followed(tmp_path: Path) -> None
         os.utime(target, ns=(10**18, 10**18))
     (tmp_path / "..data").symlink_to("..1")
     (tmp_path / "a.yaml").symlink_to("..data/a.yaml")
-    store = FilesStore(tmp_path)
+    store = FilesSource(tmp_path)
     before = await store.revision()
     assert [text.text for text in (await store.read()).documents] == [b"name: a1"]
     (tmp_path / "..new").symlink_to("..2")
@@ -89,10 +90,10 @@ async def test_a_swap_of_kubernetes_is_seen_and_followed(tmp_path: Path) -> None
 
 
 async def test_the_number_of_files_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "MAX_FILES", 2)
+    monkeypatch.setattr(directory, "MAX_FILES", 2)
     for name in ("a.yaml", "b.yaml", "c.yaml"):
         write(tmp_path / name)
-    found = (await FilesStore(tmp_path).read()).documents
+    found = (await FilesSource(tmp_path).read()).documents
     assert [text.text for text in found] == [b"name: a", b"name: a", None]
     assert "more than 2 documents" in (found[2].error or "")
 
@@ -100,7 +101,7 @@ async def test_the_number_of_files_is_bounded(tmp_path: Path, monkeypatch: pytes
 async def test_an_edit_by_hand_changes_the_revision(tmp_path: Path) -> None:
     file = write(tmp_path / "a.yaml", "name: a")
     os.utime(file, ns=(10**18, 10**18))
-    store = FilesStore(tmp_path)
+    store = FilesSource(tmp_path)
     seen = {await store.revision()}
     os.utime(file, ns=(10**18, 10**18 + 1))
     seen.add(await store.revision())
@@ -111,10 +112,9 @@ async def test_an_edit_by_hand_changes_the_revision(tmp_path: Path) -> None:
     assert len(seen) == 3
 
 
-async def test_a_reader_sees_the_old_text_or_the_new_one(tmp_path: Path) -> None:
-    store = FilesStore(tmp_path)
+def test_a_reader_sees_the_old_text_or_the_new_one(tmp_path: Path) -> None:
     old, new = b"a" * 500_000, b"b" * 500_000
-    await store.put("a.yaml", old)
+    write_document(tmp_path / "a.yaml", old)
     seen: set[bytes] = set()
     done = threading.Event()
 
@@ -125,34 +125,32 @@ async def test_a_reader_sees_the_old_text_or_the_new_one(tmp_path: Path) -> None
     reader = threading.Thread(target=read)
     reader.start()
     for text in (new, old) * 10:
-        await store.put("a.yaml", text)
+        write_document(tmp_path / "a.yaml", text)
     done.set()
     reader.join(timeout=10)
     assert seen <= {old, new}
 
 
-async def test_writing_leaves_nothing_behind_and_keeps_the_rights(tmp_path: Path) -> None:
-    store = FilesStore(tmp_path)
-    await store.put("a.yaml", b"one")
+def test_writing_leaves_nothing_behind_and_keeps_the_rights(tmp_path: Path) -> None:
+    write_document(tmp_path / "a.yaml", b"one")
     assert (tmp_path / "a.yaml").stat().st_mode & 0o777 == 0o666 & ~_umask()
     (tmp_path / "a.yaml").chmod(0o640)
-    await store.put("a.yaml", b"two")
+    write_document(tmp_path / "a.yaml", b"two")
     assert (tmp_path / "a.yaml").stat().st_mode & 0o777 == 0o640
     assert os.listdir(tmp_path) == ["a.yaml"]
 
 
-async def test_a_write_that_fails_leaves_the_old_text_and_nothing_else(
+def test_a_write_that_fails_leaves_the_old_text_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = FilesStore(tmp_path)
-    await store.put("a.yaml", b"one")
+    write_document(tmp_path / "a.yaml", b"one")
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StoreError, match="No space left"):
-        await store.put("a.yaml", b"two")
+        write_document(tmp_path / "a.yaml", b"two")
     assert os.listdir(tmp_path) == ["a.yaml"]
     assert (tmp_path / "a.yaml").read_bytes() == b"one"
 

@@ -12,6 +12,7 @@ from portico.apps.outcome import Outcome
 from portico.apps.printing import printable, table
 from portico.apps.replica.report import Report
 from portico.store.records import Replica
+from portico.store.store import StoreError
 
 SILENT = 30.0
 """Seconds without a report, by the store's clock: three of the longest beats."""
@@ -19,6 +20,8 @@ SILENT = 30.0
 
 class ReplicaList(Desk):
     async def listed(self) -> Outcome:
+        if self._settings.on_files:
+            raise StoreError("gateways on files report to nobody", "Ask their admin listeners: GET /status")
         now = await self._store.revision()
         found = [_shown(replica, now) for replica in await self._store.replicas.list()]
         if not found:

@@ -31,8 +31,11 @@ PAUSE = 0.2
 
 
 class Database:
-    def __init__(self, address: Address) -> None:
+    """`prepare` is awaited before anything else is asked."""
+
+    def __init__(self, address: Address, prepare: Callable[[], Awaitable[None]] | None = None) -> None:
         self._address = address
+        self._prepare = prepare
         self._engine = create(address)
         self._writer = self._engine.execution_options(writes=True)
         # A transaction of SQLite sees one moment by itself.
@@ -71,6 +74,7 @@ class Database:
 
     @asynccontextmanager
     async def _reading(self, still: bool) -> AsyncIterator[AsyncConnection]:
+        await self._prepared()
         async with patience() as limit, (self._still if still else self._engine).connect() as connection:
             await self._look(connection)
             if still:
@@ -83,6 +87,7 @@ class Database:
         cannot be told it is Unknown, and `shown_by` is the command that shows it. What a `long` one does has to be
         bounded by itself."""
         committing = False
+        await self._prepared()
         try:
             async with patience() as limit, self._writer.connect() as connection:
                 if counts:
@@ -98,6 +103,10 @@ class Database:
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             failure = self._failure(error)
             raise (self._unknown(failure, shown_by) if committing else failure) from error
+
+    async def _prepared(self) -> None:
+        if self._prepare is not None:
+            await self._prepare()
 
     async def _look(self, connection: AsyncConnection) -> None:
         row = (await connection.execute(select(meta.c.schema, meta.c.least))).one_or_none()

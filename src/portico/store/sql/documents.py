@@ -54,15 +54,15 @@ class SqlDocuments:
         judge_name("tenant", tenant)
         judge_name("document", name)
         judge_text(name, text)
-        async with self._database.write(_shown_by(tenant, name)) as connection:
-            return await _change(connection, Change(tenant, name, text, expected, author, action, note))
+        async with self._database.write(shown_by(tenant, name)) as connection:
+            return await change(connection, Change(tenant, name, text, expected, author, action, note))
 
     async def delete(self, tenant: str, name: str, *, expected: int | None, author: str, note: str = "") -> int:
-        async with self._database.write(_shown_by(tenant, name)) as connection:
+        async with self._database.write(shown_by(tenant, name)) as connection:
             row = await _row(connection, tenant, name)
             if row is None or row.text is None:
                 raise missing(tenant, name)
-            return await _change(connection, Change(tenant, name, None, expected, author, "delete", note))
+            return await change(connection, Change(tenant, name, None, expected, author, "delete", note))
 
     async def versions(self, tenant: str, name: str) -> builtins.list[Version]:
         wanted = (
@@ -87,13 +87,13 @@ class SqlDocuments:
     async def rollback(
         self, tenant: str, name: str, number: int, *, expected: int | None, author: str, note: str = ""
     ) -> int:
-        async with self._database.write(_shown_by(tenant, name)) as connection:
+        async with self._database.write(shown_by(tenant, name)) as connection:
             text = await _text(connection, tenant, name, number)
             note = note or f"as in version {number}"
-            return await _change(connection, Change(tenant, name, text, expected, author, "rollback", note))
+            return await change(connection, Change(tenant, name, text, expected, author, "rollback", note))
 
 
-def _shown_by(tenant: str, name: str) -> str:
+def shown_by(tenant: str, name: str) -> str:
     return f"portico config versions {name} --tenant {tenant}"
 
 
@@ -123,7 +123,7 @@ async def _text(connection: AsyncConnection, tenant: str, name: str, number: int
     return bytes(row.text)
 
 
-async def _change(connection: AsyncConnection, change: Change) -> int:
+async def change(connection: AsyncConnection, change: Change) -> int:
     """The row, its version and the entry of the audit. The transaction holds the revision, so nobody is between."""
     row = await _row(connection, change.tenant, change.name)
     current = row.version if row is not None and row.text is not None else 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
 from itertools import groupby, islice
 from typing import Any
 
@@ -33,8 +33,13 @@ KEPT = {
 
 
 class SqlRows:
-    def __init__(self, database: Database) -> None:
+    """`restored` is awaited before what was restored becomes visible."""
+
+    def __init__(
+        self, database: Database, restored: Callable[[AsyncConnection], Awaitable[None]] | None = None
+    ) -> None:
         self._database = database
+        self._restored = restored
 
     async def read(self) -> AsyncGenerator[Stamp | Row]:
         async with self._database.snapshot() as connection:
@@ -69,6 +74,8 @@ class SqlRows:
             # takes what is here now for what it knows.
             before, at = await revision_now(connection), (await connection.execute(select(now()))).scalar_one()
             await connection.execute(update(meta).values(revision=max(before, stamp.revision, at) + 1))
+            if self._restored is not None:
+                await self._restored(connection)
 
 
 async def _make_room(connection: AsyncConnection, shown: str, table: Table, replace: bool) -> None:

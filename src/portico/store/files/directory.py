@@ -1,12 +1,11 @@
-"""FilesStore: documents as *.yaml, *.yml and *.json files directly in one directory.
+"""A directory of documents: *.yaml, *.yml and *.json files directly in it. All of this blocks.
 
 Symbolic links are followed, also out of the directory: Kubernetes mounts every file as a link through ..data, and the
-directory belongs to the operator. Dot files are nobody's documents. Every call that may block runs in a thread.
+directory belongs to the operator. Dot files are nobody's documents.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 import re
@@ -14,50 +13,17 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from portico.store.records import Contents, StoredText
+from portico.store.records import StoredText
 from portico.store.store import MAX_BYTES, StoreError
 from portico.store.whole_file import sync_directory, write_whole
 
 MAX_FILES = 10_000
+BESIDE = Path(".portico", "store.db")
+"""Where what is kept besides documents lies: versions, keys, secrets, the audit."""
 _KEY = re.compile(r"[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]{0,199}\.(?:yaml|yml|json)")
 
 
-class FilesStore:
-    """See Source for what the methods promise that a gateway uses."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        _names(directory)
-
-    async def read(self) -> Contents:
-        # The revision is asked first: what is read may be newer than it, and is then read once more.
-        revision = await self.revision()
-        return Contents(revision, tuple(await asyncio.to_thread(_read_all, self.directory)))
-
-    async def revision(self) -> str:
-        return await asyncio.to_thread(_revision, self.directory)
-
-    async def put(self, key: str, text: bytes) -> None:
-        if len(text) > MAX_BYTES:
-            raise StoreError(f"the document {key[:200]!r} is larger than 1 MiB", "Split it into several documents")
-        await asyncio.to_thread(_write, self._path(key), text)
-
-    async def delete(self, key: str) -> None:
-        await asyncio.to_thread(_delete, self._path(key))
-
-    async def close(self) -> None:
-        """Nothing is kept open."""
-
-    def _path(self, key: str) -> Path:
-        if not _KEY.fullmatch(key):
-            raise StoreError(
-                f"{key[:200]!r} cannot be the name of a document's file",
-                "Use a plain file name that ends with .yaml, .yml or .json and does not begin with a dot",
-            )
-        return self.directory / key
-
-
-def _names(directory: Path) -> list[str]:
+def names(directory: Path) -> list[str]:
     """The names of the documents, sorted."""
     try:
         return sorted(name for name in os.listdir(directory) if _KEY.fullmatch(name))
@@ -68,12 +34,11 @@ def _names(directory: Path) -> list[str]:
         ) from error
 
 
-def _read_all(directory: Path) -> list[StoredText]:
-    names = _names(directory)
-    found = [text for name in names[:MAX_FILES] if (text := _read(directory / name)) is not None]
-    found += [
-        StoredText(name, None, f"the directory holds more than {MAX_FILES} documents") for name in names[MAX_FILES:]
-    ]
+def read_all(directory: Path) -> list[StoredText]:
+    """Every document, sorted by the name of its file, which is its key."""
+    keys = names(directory)
+    found = [text for key in keys[:MAX_FILES] if (text := _read(directory / key)) is not None]
+    found += [StoredText(key, None, f"the directory holds more than {MAX_FILES} documents") for key in keys[MAX_FILES:]]
     return found
 
 
@@ -104,7 +69,8 @@ def _read(path: Path) -> StoredText | None:
     return StoredText(path.name, text)
 
 
-def _revision(directory: Path) -> str:
+def stamp(directory: Path) -> str:
+    """Differs when a file was changed, added or removed."""
     digest = hashlib.sha256()
     for line in _stamps(directory):
         digest.update(os.fsencode(line) + b"\n")
@@ -112,7 +78,7 @@ def _revision(directory: Path) -> str:
 
 
 def _stamps(directory: Path) -> Iterator[str]:
-    for name in _names(directory):
+    for name in names(directory):
         try:
             # The target of a link counts: Kubernetes swaps the directory behind it.
             info = os.stat(directory / name)
@@ -121,16 +87,17 @@ def _stamps(directory: Path) -> Iterator[str]:
             yield f"{name} {error.errno}"
 
 
-def _write(path: Path, text: bytes) -> None:
+def write(path: Path, text: bytes) -> None:
+    """A link stays one: what it leads to is written."""
     try:
-        write_whole(path, text)
+        write_whole(path.resolve(), text)
     except OSError as error:
         raise StoreError(
             f"the document {path.name} cannot be written: {error.strerror}", f"Let this user write to {path.parent}"
         ) from error
 
 
-def _delete(path: Path) -> None:
+def remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
         sync_directory(path.parent)
