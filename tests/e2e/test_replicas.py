@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
+from tests.e2e.clocks import wrong_clock
 from tests.e2e.conversation import BOTH, modern_request
 from tests.e2e.desk import Desk
 from tests.e2e.processes import Gateway, gateway, is_alive, post, until
@@ -44,8 +45,6 @@ routers: [{prefix: /away, server: away}]
 mcpServers: {away: {url: "http://127.0.0.1:PORT/mcp", start: atStart}}
 """
 HOUR = 3_600_000
-# The clock of a machine that is an hour late, for all that Python asks of it.
-LATE = "import time\nnow = time.time\ntime.time = lambda: now() - 3600\n"
 
 
 @pytest.fixture(params=KINDS)
@@ -103,9 +102,7 @@ def put(desk: Desk, name: str, text: str) -> int:
 
 
 def test_replicas_report_what_they_serve_and_a_dead_one_is_silent(desk: Desk, tmp_path: Path) -> None:
-    (tmp_path / "late").mkdir()
-    (tmp_path / "late" / "sitecustomize.py").write_text(LATE)
-    late = {"PYTHONPATH": str(tmp_path / "late")}
+    late = wrong_clock(tmp_path, -HOUR // 1000)
     port = str(free_port())
     put(desk, "broken", BROKEN)
     put(desk, "away", AWAY.replace("PORT", port))
