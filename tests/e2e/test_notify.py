@@ -39,7 +39,7 @@ def documents(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def gateways(directory: Path, documents: Path, *settings: str, poll: str = "3600") -> Iterator[list[Gateway]]:
+def gateways(directory: Path, documents: Path | str, *settings: str, poll: str = "3600") -> Iterator[list[Gateway]]:
     with ExitStack() as stack:
         found = []
         for name in ("one", "other"):
