@@ -20,7 +20,7 @@ from portico.db.address import parse
 from portico.db.engine import create
 from portico.settings import Settings
 from portico.store.open import open_store
-from portico.store.records import Row, SealedSecret, Stamp, StoredKey
+from portico.store.records import Owner, Row, SealedSecret, Stamp, StoredKey
 from portico.store.sql import documents as documents_module
 from portico.store.sql import replicas as replicas_module
 from portico.store.sql import store as store_module
@@ -219,16 +219,54 @@ async def test_a_key_is_kept_as_its_hash_and_stays_when_it_is_revoked(store: Sto
 
 
 async def test_a_tenant_with_something_of_its_own_is_not_removed(store: Store, tenant: str) -> None:
+    assert await owner(store, tenant) is None
     await store.tenants.put(tenant, "/a", author="bob")
     await store.tenants.put(tenant, "/b", author="bob")
-    assert [each.prefix for each in await store.tenants.list() if each.name == tenant] == ["/b"]
+    with pytest.raises(StoreError, match="there already"):
+        await store.tenants.put(tenant, "/c", author="bob", new=True)
     await put(store, tenant, "a", b"one")
-    with pytest.raises(StoreError, match="still has documents"):
+    await store.secrets.put(tenant, "TOKEN", b"sealed", "k1", author="bob")
+    for name in ("one", "two"):
+        digest = hashlib.sha256(f"{tenant} {name}".encode()).hexdigest()
+        await store.keys.add(StoredKey(tenant, name, digest, "wxyz", (), (), created=0), author="bob")
+    await store.keys.revoke(tenant, "one", author="bob")
+    found = await owner(store, tenant)
+    assert found is not None
+    assert dataclasses.replace(found, created=1) == Owner(tenant, "/b", 1, documents=1, secrets=1, keys=1)
+    with pytest.raises(StoreError, match="still has 1 documents, 1 secrets, 1 API keys"):
         await store.tenants.delete(tenant, author="bob")
     await store.documents.delete(tenant, "a", expected=None, author="bob")
+    await store.secrets.delete(tenant, "TOKEN", author="bob")
+    with pytest.raises(StoreError, match="still has 1 API keys"):
+        await store.tenants.delete(tenant, author="bob")
+    await store.keys.revoke(tenant, "two", author="bob")
     await store.tenants.delete(tenant, author="bob")
     with pytest.raises(Missing):
         await store.tenants.delete(tenant, author="bob")
+
+
+async def test_whoever_takes_the_name_of_a_removed_tenant_gets_nothing_of_it(store: Store, tenant: str) -> None:
+    other = f"{tenant}-other"
+    for name in (tenant, other):
+        # A tenant that nobody made by name.
+        await put(store, name, "a", b"one")
+        await store.secrets.put(name, "TOKEN", b"sealed", "k1", author="bob")
+        key = StoredKey(name, "k", hashlib.sha256(name.encode()).hexdigest(), "wxyz", (), (), created=0)
+        await store.keys.add(key, author="bob")
+    before = await owner(store, other)
+    await store.tenants.delete(tenant, author="bob", force=True)
+    assert await owner(store, tenant) is None
+    assert await store.keys.list(tenant) == []
+    with pytest.raises(Missing):
+        await store.documents.versions(tenant, "a")
+    (told, *_) = await store.audit.list(tenant)
+    assert (told.action, told.note) == ("delete", "with 1 documents, 1 secrets, 1 API keys")
+    assert await put(store, tenant, "a", b"new") == 1
+    assert await owner(store, other) == before == Owner(other, documents=1, secrets=1, keys=1)
+
+
+async def owner(store: Store, tenant: str) -> Owner | None:
+    return next((each for each in await store.tenants.list() if each.name == tenant), None)
 
 
 async def test_secrets_are_kept_sealed(store: Store, tenant: str) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import portico
-from portico.cli import backup, config, key, replicas, secret
+from portico.cli import backup, config, key, replicas, secret, tenant
 from portico.settings import Settings, SettingsError, resolve, show
 
 app = typer.Typer(
@@ -147,6 +147,7 @@ def import_mcp_json(
 app.add_typer(config.app, name="config")
 app.add_typer(key.app, name="key")
 app.add_typer(secret.app, name="secret")
+app.add_typer(tenant.app, name="tenant")
 app.command("replicas")(replicas.replicas)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)

@@ -71,6 +71,19 @@ class Tenant:
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """A tenant and how much it has: documents, secrets, and keys that were not revoked. One that was never made by name
+    is known by what it has; it owns no prefix, and `created` is None."""
+
+    name: str
+    prefix: str = ""
+    created: int | None = None
+    documents: int = 0
+    secrets: int = 0
+    keys: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class SealedSecret:
     """A secret as it lies in the store: nobody reads it without the key that `key_id` names."""
 

@@ -13,13 +13,13 @@ from portico.store.records import (
     Contents,
     Event,
     Kept,
+    Owner,
     Replica,
     Row,
     SealedSecret,
     Stamp,
     StoredKey,
     StoredText,
-    Tenant,
     Version,
 )
 
@@ -143,12 +143,19 @@ class Audit(Protocol):
 
 
 class Tenants(Protocol):
-    """Tenants that were made by name. A tenant without an entry owns no prefix."""
+    """Whoever has something is a tenant; one that was made by name may own a prefix."""
 
-    async def list(self) -> list[Tenant]: ...
-    async def put(self, name: str, prefix: str, *, author: str) -> None: ...
-    async def delete(self, name: str, *, author: str) -> None:
-        """Missing when there is none; StoreError while it has documents, secrets or keys."""
+    async def list(self) -> list[Owner]:
+        """Sorted by name."""
+        ...
+
+    async def put(self, name: str, prefix: str, *, author: str, new: bool = False) -> None:
+        """Make it by name, or give it another prefix. StoreError when it is to be `new` and is there."""
+        ...
+
+    async def delete(self, name: str, *, author: str, force: bool = False) -> None:
+        """Remove everything of it but the audit. Missing when there is nothing. StoreError, unless `force`, while it
+        has documents, secrets, or keys that were not revoked."""
         ...
 
 
