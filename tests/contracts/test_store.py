@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
 from pathlib import Path
 
+import pymysql
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import Connection, Engine, delete, event, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.fakes.databases import KINDS, Kind, made
 
@@ -21,6 +22,7 @@ from portico.db.engine import create
 from portico.settings import Settings
 from portico.store.open import open_store
 from portico.store.records import Owner, Row, SealedSecret, Stamp, StoredKey
+from portico.store.sql import audit as audit_module
 from portico.store.sql import documents as documents_module
 from portico.store.sql import replicas as replicas_module
 from portico.store.sql import store as store_module
@@ -172,6 +174,14 @@ async def test_the_audit_tells_who_did_what(store: Store, tenant: str) -> None:
     assert len(await store.audit.list(tenant, most=2)) == 2
 
 
+async def test_old_entries_of_the_audit_make_room(store: Store, tenant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever numbers the database gives them."""
+    monkeypatch.setattr(audit_module, "MAX_EVENTS", 3)
+    for number in range(1, 6):
+        await put(store, tenant, "a", str(number).encode())
+        assert [each.version for each in await store.audit.list(tenant)] == list(range(number, max(0, number - 3), -1))
+
+
 async def test_the_revision_grows_with_every_change_of_what_a_gateway_reads(store: Store, tenant: str) -> None:
     seen = [int(await store.revision())]
     key = StoredKey(tenant, "k", hashlib.sha256(tenant.encode()).hexdigest(), "wxyz", ("/a",), (), created=0)
@@ -202,6 +212,9 @@ async def test_a_key_is_kept_as_its_hash_and_stays_when_it_is_revoked(store: Sto
     await store.keys.add(key, author="bob")
     with pytest.raises(StoreError, match="already"):
         await store.keys.add(key, author="bob")
+    for name in ("", "k" * 256):
+        with pytest.raises(StoreError, match="1 to 255 characters"):
+            await store.keys.add(dataclasses.replace(key, name=name), author="bob")
     (found,) = await store.keys.list(tenant)
     assert found.created > 0
     assert dataclasses.replace(found, created=0) == key
@@ -583,6 +596,27 @@ async def test_a_database_that_a_newer_program_migrated_is_not_migrated(kind: Ki
             await asyncio.to_thread(migrate, Settings(store=kind.url))
     finally:
         await set_migration(kind.url, "0001")
+
+
+@pytest.mark.parametrize("kind", KINDS[2:], indirect=True)
+async def test_a_migration_gives_its_turn_away_when_others_see_what_it_did(kind: Kind) -> None:
+    """MySQL's turn does not end with the transaction."""
+    url = kind.url.rpartition("/")[0] + "/portico4"
+    address = parse(url).url
+    seen: list[int] = []
+
+    def about_to(connection: Connection, cursor: object, statement: str, *more: object) -> None:
+        if "RELEASE_LOCK" in statement:
+            login = {"user": address.username, "password": address.password, "database": address.database}
+            with pymysql.connect(host=address.host, port=address.port, **login) as other, other.cursor() as asked:
+                seen.append(asked.execute("SELECT id FROM portico_meta"))
+
+    event.listen(Engine, "before_cursor_execute", about_to)
+    try:
+        await asyncio.to_thread(migrate, Settings(store=url))
+    finally:
+        event.remove(Engine, "before_cursor_execute", about_to)
+    assert seen == [1]
 
 
 async def set_migration(url: str, number: str) -> None:

@@ -78,18 +78,17 @@ def number() -> BigInteger:
 
 @contextmanager
 def turn(connection: Connection) -> Iterator[None]:
-    """One migration at a time works on a database; SQLite's transactions see to that by themselves."""
+    """One migration at a time works on a database; SQLite's transactions see to that by themselves. It is committed
+    within the block; when it fails, the end of the connection gives the turn back."""
     kind = connection.dialect.name
     if kind == "postgresql":
         # Given back by the end of the transaction.
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATING})
     elif kind in ("mysql", "mariadb") and not connection.scalar(text(f"SELECT GET_LOCK('portico-{MIGRATING}', 60)")):
         raise TimeoutError("another migration of this server did not end within a minute")
-    try:
-        yield
-    finally:
-        if kind in ("mysql", "mariadb"):
-            connection.execute(text(f"SELECT RELEASE_LOCK('portico-{MIGRATING}')"))
+    yield
+    if kind in ("mysql", "mariadb"):
+        connection.execute(text(f"SELECT RELEASE_LOCK('portico-{MIGRATING}')"))
 
 
 def lacks_table(error: BaseException) -> bool:

@@ -11,6 +11,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection
 
 from portico.db.address import Address
+from portico.db.dialect import turn
 from portico.db.engine import create
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -30,7 +31,7 @@ async def migrate(address: Address) -> None:
         if address.file:
             async with engine.connect() as connection:
                 await connection.run_sync(_write_ahead)
-        async with engine.execution_options(writes=True).begin() as connection:
+        async with engine.execution_options(writes=True).connect() as connection:
             await connection.run_sync(_upgrade)
     finally:
         await engine.dispose()
@@ -48,6 +49,9 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     try:
-        command.upgrade(config, "head")
+        with turn(connection):
+            command.upgrade(config, "head")
+            # Whoever is next has to see what was done.
+            connection.commit()
     except CommandError as error:
         raise NewerSchema(str(error)) from error

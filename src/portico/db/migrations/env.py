@@ -1,11 +1,12 @@
-"""Alembic's entry: it is handed a connection and migrates over it."""
+"""Alembic's entry: it is handed a connection and migrates over it. Whose turn it is, and the commit, it leaves to the
+caller."""
 
 from alembic import context
 
-from portico.db.dialect import turn
-
-connection = context.config.attributes["connection"]
-with turn(connection):
-    context.configure(connection=connection, transaction_per_migration=False, version_table="portico_migrations")
-    with context.begin_transaction():
-        context.run_migrations()
+context.configure(
+    connection=context.config.attributes["connection"],
+    transaction_per_migration=False,
+    version_table="portico_migrations",
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -36,7 +36,9 @@ async def record(connection: AsyncConnection, tenant: str, author: str, action: 
     """`name`, and where they say something `version` and `note`. The oldest entries make room."""
     values = {"tenant": tenant, "author": author[:255], "action": action, "kind": kind, "name": more["name"]}
     values |= {"version": more.get("version"), "note": more.get("note", "")[:MAX_NOTE]}
-    done = await connection.execute(insert(audit).values(at=now(), **values))
-    newest = done.inserted_primary_key[0] if done.inserted_primary_key is not None else 0
-    if newest % 100 == 0:
-        await connection.execute(delete(audit).where(audit.c.id <= newest - MAX_EVENTS))
+    await connection.execute(insert(audit).values(at=now(), **values))
+    # Counted, because ids have gaps, and not every server gives them one by one.
+    surplus = select(audit.c.id).order_by(audit.c.id.desc()).offset(MAX_EVENTS).limit(1)
+    newest = (await connection.execute(surplus)).scalar_one_or_none()
+    if newest is not None:
+        await connection.execute(delete(audit).where(audit.c.id <= newest))

@@ -17,7 +17,7 @@ from portico.store.records import StoredKey
 from portico.store.sql.audit import record
 from portico.store.sql.database import Database
 from portico.store.sql.schema import api_keys
-from portico.store.store import Missing, StoreError
+from portico.store.store import MAX_KEY_NAME, Missing, StoreError
 
 
 class SqlKeys:
@@ -29,6 +29,8 @@ class SqlKeys:
 
     async def add(self, key: StoredKey, *, author: str) -> None:
         judge_name("tenant", key.tenant)
+        if not 0 < len(key.name) <= MAX_KEY_NAME:
+            raise StoreError("that cannot be the name of a key", f"Use 1 to {MAX_KEY_NAME} characters")
         values: dict[str, Any] = {"tenant": key.tenant, "name": key.name, "hash": key.hash, "last_four": key.last_four}
         values |= {"endpoints": json.dumps(key.endpoints), "tools": json.dumps(key.tools), "expires": key.expires}
         async with self._database.write(_shown_by(key.tenant)) as connection:
