@@ -58,6 +58,10 @@ class Row:
         pairs = zip(self.rounds, self.reference, strict=True)
         return median(theirs.cpu / mine.cpu if mine.cpu else 0 for mine, theirs in pairs)
 
+    def cpu_against(self, other: Row) -> float:
+        """How many times the CPU time of a call of the other one, each in the same round."""
+        return median(mine.cpu / theirs.cpu for mine, theirs in zip(self.rounds, other.rounds, strict=True))
+
     @property
     def wrong(self) -> int:
         return sum(one.refused + one.broken + one.wrong for one in self.rounds)

@@ -8,12 +8,22 @@ from pathlib import Path
 from statistics import median
 
 from bench import streams, swap
+from bench.client import Client
 from bench.load import CONNECTIONS, Load, Measure, run
 from bench.machine import describe, share_out
 from bench.messages import modern
 from bench.profile import profile
 from bench.report import SATURATED, Report, Row
-from bench.scenarios import MCP, REFERENCE, SCENARIOS, Scenario, modern_call
+from bench.scenarios import (
+    COMBINED_LIST,
+    COSTS,
+    KEPT_LIST,
+    MCP,
+    REFERENCE,
+    SCENARIOS,
+    Scenario,
+    modern_call,
+)
 from bench.servers import Server, Servers
 
 DISTURBED = 0.03
@@ -90,9 +100,8 @@ class Run:
         if self._cores.two_servers is None and any(scenario.server == "workers" for scenario in chosen):
             self._warn("Two workers are not measured: that takes four cores, two of them for the load.")
             chosen = [scenario for scenario in chosen if scenario.server != "workers"]
-        if chosen and chosen[0].name != REFERENCE:
-            chosen.insert(0, SCENARIOS[0])
-        return chosen
+        needed = {scenario.name for scenario in chosen} | {scenario.beside for scenario in chosen}
+        return [scenario for scenario in SCENARIOS if scenario.name in needed | ({REFERENCE} if chosen else set())]
 
     def _start(self, name: str) -> Server:
         if name == "nginx":
@@ -105,6 +114,7 @@ class Run:
         elif name == "relay":
             server = self._servers.relay(self._cores.server, self._cores.upstream)
             server.wait(modern("/relay-http/mcp", "tools/list", {}))
+            self._servers.keep(KEPT_LIST, Client(server.port).ask(COMBINED_LIST).body)
             return server
         else:
             server = self._servers.gateway(self._cores.server, self._upstream, name=name)
@@ -123,8 +133,12 @@ class Run:
                 if not found.clean:
                     wrong = f"{found.refused} refused, {found.broken} broken, {found.wrong} wrong answers"
                     self._warn(f"{name}: {wrong} {found.example}")
-        for row in rows.values():
-            row.reference = rows[REFERENCE].rounds
+        for scenario in scenarios:
+            rows[scenario.name].reference = rows[scenario.beside].rounds
+        for name, plainer in COSTS.items():
+            if name in rows and plainer in rows:
+                costs = rows[name].cpu_against(rows[plainer])
+                self._say(f"CPU time of “{rows[name].title}” against “{rows[plainer].title}”", costs, "×")
         reference = rows[REFERENCE].rounds
         waited = median(one.waited for row in rows.values() for one in row.rounds)
         if waited > DISTURBED:

@@ -9,25 +9,30 @@ from typing import Any
 
 from bench.client import Client, Fits
 from bench.load import Load
+from bench.mcp_server import TOOLS
 from bench.messages import LEGACY, MARK, MODERN, call, http, initialize, legacy, message, modern
-from bench.servers import Server
+from bench.servers import COMBINED, Server
 
 MCP = "/items/mcp"
 EXAMPLE_MCP = "/users/mcp"
 REFERENCE = "nginx"
 ITEM = call("get_item", id=f"item-{MARK}", fields="all", limit=20)
+COMBINED_LIST = modern("/combined/mcp", "tools/list", {})
+KEPT_LIST = "nginx-list"
 NOTE = call("send_note", id=f"item-{MARK}", to=["Ada", "Grace"], text="Bring <tea> & biscuits.", urgent=True)
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """`template` makes the request once its server is up: a handshake may be needed."""
+    """`template` makes the request once its server is up: a handshake may be needed. `beside` names what it is compared
+    with."""
 
     name: str
     title: str
     server: str
     template: Callable[[Server], bytes]
     fits: Fits
+    beside: str = REFERENCE
 
     def load(self, server: Server) -> Load:
         return Load(server, self.template(server), self.fits)
@@ -37,11 +42,11 @@ def modern_call(_: Server) -> bytes:
     return modern(MCP, "tools/call", ITEM)
 
 
-def legacy_call(server: Server, path: str = MCP) -> bytes:
+def legacy_call(server: Server, path: str = MCP, params: dict[str, Any] = ITEM) -> bytes:
     client = Client(server.port)
     session = client.ask(initialize(path)).headers["mcp-session-id"]
     client.close()
-    return legacy(path, "tools/call", ITEM, session)
+    return legacy(path, "tools/call", params, session)
 
 
 def _relayed(kind: str) -> tuple[Scenario, Scenario]:
@@ -83,6 +88,46 @@ def _bridged() -> tuple[Scenario, Scenario]:
             _returns_item,
         ),
     )
+
+
+def _combined() -> tuple[Scenario, ...]:
+    """Several MCP servers as one endpoint: a call of a tool of the last of them, and the list of all of their tools."""
+    path, params = "/combined/mcp", call(f"part-{COMBINED - 1}_tool_1", id=f"item-{MARK}")
+    return (
+        Scenario(
+            "combined-modern",
+            f"{COMBINED} MCP servers combined, {MODERN}",
+            "relay",
+            lambda _: modern(path, "tools/call", params),
+            _returns_item,
+        ),
+        Scenario(
+            "combined-legacy",
+            f"{COMBINED} MCP servers combined, {LEGACY}",
+            "relay",
+            lambda server: legacy_call(server, path, params),
+            _returns_item,
+        ),
+        Scenario(
+            KEPT_LIST,
+            f"nginx, a file as long as the list of {COMBINED * TOOLS} tools",
+            "nginx",
+            lambda _: http("GET", f"/kept/{KEPT_LIST}", {}),
+            lambda _, body: _counts(body) == COMBINED * TOOLS,
+        ),
+        Scenario(
+            "combined-list",
+            f"tools/list of {COMBINED} MCP servers combined, {COMBINED * TOOLS} tools",
+            "relay",
+            lambda _: COMBINED_LIST,
+            lambda number, body: json.loads(body)["id"] == number and _counts(body) == COMBINED * TOOLS,
+            KEPT_LIST,
+        ),
+    )
+
+
+def _counts(body: bytes) -> int:
+    return len(json.loads(body)["result"]["tools"])
 
 
 def _passes(number: int, body: bytes) -> bool:
@@ -139,6 +184,7 @@ SCENARIOS = (
     *_relayed("http"),
     *_relayed("stdio"),
     *_bridged(),
+    *_combined(),
     Scenario("two-workers", "REST tool call, 2026-07-28, two workers", "workers", modern_call, _returns_item),
     Scenario(
         "fastmcp",
@@ -148,3 +194,11 @@ SCENARIOS = (
         _returns_item,
     ),
 )
+
+# What a way costs against the plainer one beside it: the aims are ratios of CPU time.
+COSTS = {
+    "bridge-modern": "relay-http-modern",
+    "bridge-legacy": "relay-http-legacy",
+    "combined-modern": "relay-http-modern",
+    "combined-legacy": "relay-http-legacy",
+}

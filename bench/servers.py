@@ -21,6 +21,7 @@ DOCUMENT = ROOT / "bench/documents/items.yaml"
 EXAMPLES = ROOT / "examples"
 WRITTEN_BASE = "http://127.0.0.1:5240"
 MCP_SERVER = "bench.mcp_server"
+COMBINED = 5
 
 # nginx at its best: no access log, connections that never end, one process for one core.
 NGINX = """
@@ -49,6 +50,10 @@ PROXY = """
   upstream service {{ server 127.0.0.1:{upstream}; keepalive 256; keepalive_requests 1000000000; }}
   server {{
     listen 127.0.0.1:{port} backlog=4096;
+    open_file_cache max=10;
+    sendfile on;
+    tcp_nopush on;
+    location /kept/ {{ root {directory}; default_type application/json; }}
     location / {{ proxy_pass http://service; proxy_http_version 1.1; proxy_set_header Connection ""; }}
   }}
 """
@@ -108,7 +113,18 @@ class Servers:
         return self._nginx("upstream", cores, lambda port: UPSTREAM.format(port=port, answer=ANSWER))
 
     def proxy(self, cores: str, upstream: Server) -> Server:
-        return self._nginx("nginx", cores, lambda port: PROXY.format(port=port, upstream=upstream.port))
+        """It serves what `keep` gives it, too."""
+
+        def write(port: int) -> str:
+            return PROXY.format(port=port, upstream=upstream.port, directory=self._directory)
+
+        return self._nginx("nginx", cores, write)
+
+    def keep(self, name: str, content: bytes) -> None:
+        """Have the proxy serve these bytes as /kept/NAME."""
+        kept = self._directory / "kept"
+        kept.mkdir(exist_ok=True)
+        (kept / name).write_bytes(content)
 
     def gateway(self, cores: str, upstream: Server, workers: int = 1, name: str = "gateway") -> Server:
         """As a user starts it: default limits, access log and metrics on."""
@@ -170,8 +186,8 @@ class Servers:
 
 
 def relays(port: int, cores: str) -> dict[str, Any]:
-    """A document with MCP servers: over streamable HTTP, over stdio, pinned to other cores than its gateway, and one of
-    each era over streamable HTTP that speaks no other."""
+    """A document with MCP servers: over streamable HTTP, over stdio, pinned to other cores than its gateway, one of
+    each era over streamable HTTP that speaks no other, and several of them combined."""
     arguments = ["-c", cores, sys.executable, "-m", MCP_SERVER, "stdio"]
     servers = {
         "relay-http": {"url": f"http://127.0.0.1:{port}/mcp"},
@@ -179,5 +195,12 @@ def relays(port: int, cores: str) -> dict[str, Any]:
         "bridge-modern": {"url": f"http://127.0.0.1:{port}/mcp?modern", "protocol": "modern"},
         "relay-stdio": {"command": "taskset", "args": arguments, "cwd": str(ROOT)},
     }
-    routers = [{"prefix": f"/{name}", "server": name} for name in servers]
-    return {"version": 1, "name": "relays", "routers": routers, "mcpServers": servers}
+    parts = {f"part-{number}": {"url": f"http://127.0.0.1:{port}/mcp?{number}"} for number in range(COMBINED)}
+    combined = {"name": "combined", "include": [{"mcpServer": name, "prefix": f"{name}_"} for name in parts]}
+    return {
+        "version": 1,
+        "name": "relays",
+        "routers": [{"prefix": f"/{name}", "server": name} for name in (*servers, "combined")],
+        "servers": [combined],
+        "mcpServers": servers | parts,
+    }

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from tests.fakes.gateway import LEGACY, Gateway, body, running
-from tests.fakes.http_wire import Reply
+from tests.fakes.http_wire import Reply, Wire
 from tests.fakes.mcp_http import Exchange, LegacyServer, legacy_server
+from tests.interaction.test_relay_shortcut import close_the_general_way
 
 from portico.config.key import key_hash, new_key
 from portico.gateway.protocol.aggregate import views
@@ -117,6 +118,15 @@ async def listened_to(server: LegacyServer) -> None:
             await asyncio.sleep(0)
 
 
+async def told(stream: Wire, method: str) -> dict[str, Any]:
+    """The params of the first such notification on a stream."""
+    async with asyncio.timeout(15):
+        while (event := await stream.event()) is not None:
+            if event.data and event.json.get("method") == method:
+                return event.json.get("params", {})
+    raise AssertionError(f"the stream ended before {method}")
+
+
 def names(reply: Any, key: str = "tools", name: str = "name") -> list[str]:
     return [entry[name] for entry in reply.result[key]]
 
@@ -150,6 +160,52 @@ async def test_a_call_reaches_its_owner_under_its_own_name(tmp_path: Path) -> No
             assert link["uri"] == uri
         own = await client.request("tools/call", {"name": "echo", "arguments": {}})
         assert own.result["isError"] is False
+
+
+@pytest.mark.parametrize("prefix", ["", "one_"])
+async def test_what_was_judged_is_all_that_its_server_sees(tmp_path: Path, prefix: str) -> None:
+    options = f"tools: ['search'], prefix: '{prefix}'"
+    async with world(tmp_path, options=options) as (gateway, one, _):
+        client = await gateway.open(path="/all")
+        await client.request("tools/list")
+        name = f"{prefix}search"
+        for twice in (f'"name": "both", "name": "{name}"', f'"Name": "both", "name": "{name}"'):
+            raw = body("tools/call", {"name": "search", "arguments": {}}).replace(b'"name": "search"', twice.encode())
+            assert (await gateway.send("POST", "/all/mcp", client.headers(), raw)).status == 200
+            assert one.seen[-1].message["params"] == {"name": "search", "arguments": {}}
+
+
+async def test_tools_of_servers_and_of_the_document_take_the_short_way(tmp_path: Path) -> None:
+    async with world(tmp_path) as (gateway, _, _):
+        client = await gateway.open(path="/all")
+        await client.request("tools/list")
+        close_the_general_way(gateway)
+        for name in ("find", "search", "echo"):
+            assert (await client.request("tools/call", {"name": name, "arguments": {}})).result["content"]
+        assert (await client.request("tools/call", {"name": "two_hidden", "arguments": {}})).status == 500
+
+
+async def test_a_tool_that_its_server_has_no_more_is_asked_for_no_more(tmp_path: Path) -> None:
+    tools = [tool("search"), tool("old")]
+    async with (
+        serving("one", tools) as one,
+        serving("two", TWO) as two,
+        running(tmp_path, {"all.yaml": text(one.port, two.port)}) as gateway,
+    ):
+        client = await gateway.open(path="/all")
+        assert "old" in names(await client.request("tools/list"))
+        assert (await client.request("tools/call", {"name": "old", "arguments": {}})).status == 200
+        stream = await client.get_stream()
+        del tools[1]
+        await listened_to(one)
+        one.streams[-1].event({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
+        await told(stream, "notifications/tools/list_changed")
+        stream.abort()
+        assert "old" not in names(await client.request("tools/list"))
+        one.seen.clear()
+        refused = await client.request("tools/call", {"name": "old", "arguments": {}})
+        assert "Unknown tool: old" in refused.json["error"]["message"]
+        assert "tools/call" not in one.methods()
 
 
 async def test_a_denied_tool_is_neither_listed_nor_called(tmp_path: Path) -> None:
@@ -281,12 +337,7 @@ async def test_tools_of_a_server_that_comes_back_are_announced(tmp_path: Path) -
             assert "find" not in names(await client.request("tools/list"))
             stream = await client.get_stream()
             await later.enter_async_context(serving("two", TWO, port=port))
-            async with asyncio.timeout(15):
-                while True:
-                    event = await stream.event()
-                    assert event is not None
-                    if event.data and event.json.get("method") == "notifications/tools/list_changed":
-                        break
+            await told(stream, "notifications/tools/list_changed")
             stream.abort()
             assert "find" in names(await client.request("tools/list"))
 
@@ -304,10 +355,7 @@ async def test_a_change_of_one_servers_list_is_told_and_seen(tmp_path: Path) -> 
         tools.append(tool("new"))
         await listened_to(one)
         one.streams[-1].event({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
-        async with asyncio.timeout(5):
-            while (event := await stream.event()) is not None:
-                if event.data and event.json["method"] == "notifications/tools/list_changed":
-                    break
+        await told(stream, "notifications/tools/list_changed")
         stream.abort()
         assert "new" in names(await client.request("tools/list"))
 
@@ -347,11 +395,7 @@ async def test_an_update_of_a_subscribed_resource_is_told_by_its_public_uri(tmp_
         await listened_to(two)
         update = {"jsonrpc": "2.0", "method": "notifications/resources/updated", "params": {"uri": "docs://two/guide"}}
         two.streams[-1].event(update)
-        async with asyncio.timeout(5):
-            while (event := await stream.event()) is not None:
-                if event.data:
-                    assert event.json["params"] == {"uri": public}
-                    break
+        assert await told(stream, "notifications/resources/updated") == {"uri": public}
         stream.abort()
 
 

@@ -1,6 +1,6 @@
 """Calls that are relayed to an MCP server, by the short way and by the general one: a request over ASGI never takes the
 short one, so that every test which runs with both ways in shows that they answer alike. `crossed` is a server that
-does not speak the era of its client.
+does not speak the era of its client; `combined` ones are included by another, under other names.
 """
 
 import asyncio
@@ -23,8 +23,10 @@ from portico.gateway.exchange import Request, text_reply
 pytestmark = pytest.mark.anyio
 
 PROCESS = {"command": sys.executable, "args": [rude_server.__file__, "stdio"]}
-KINDS = ["http", pytest.param("stdio", marks=pytest.mark.e2e)]
-ALL_KINDS = [*KINDS, "crossed"]
+ALONE = ["http", pytest.param("stdio", marks=pytest.mark.e2e)]
+KINDS = [*ALONE, "combined"]
+ALL_KINDS = [*KINDS, "crossed", "combined-crossed"]
+PATHS = ("http", "stdio", "legacy", "modern", "combined", "combined-crossed")
 ERAS = ["modern", "legacy"]
 TIMEOUT = 2.0
 
@@ -38,7 +40,11 @@ async def rude(folder: Path, **settings: Any) -> AsyncIterator[Gateway]:
     document = {
         "version": 1,
         "name": "rude",
-        "routers": [{"prefix": f"/{kind}", "server": kind} for kind in ("http", "stdio", "legacy", "modern")],
+        "routers": [{"prefix": f"/{kind}", "server": kind} for kind in PATHS],
+        "servers": [
+            {"name": name, "include": [{"mcpServer": kind, "prefix": f"{kind}_"} for kind in kinds]}
+            for name, kinds in (("combined", ["http"]), ("combined-crossed", ["legacy", "modern"]))
+        ],
         "mcpServers": {
             "http": {"url": url, **limits},
             "stdio": {**PROCESS, **limits},
@@ -65,15 +71,16 @@ async def short(anyio_backend: str, tmp_path: Path) -> AsyncIterator[Gateway]:
 
 
 class Caller:
-    """Calls tools of one endpoint in one era."""
+    """Calls tools of one endpoint in one era; `prefix` is what the endpoint puts before their names."""
 
-    def __init__(self, gateway: Gateway, path: str, client: LegacyClient | None) -> None:
+    def __init__(self, gateway: Gateway, path: str, prefix: str, client: LegacyClient | None) -> None:
         self.gateway = gateway
         self.path = path
+        self.prefix = prefix
         self.client = client
 
     def encoded(self, name: str, identifier: Any = 1, **arguments: Any) -> bytes:
-        params = {"name": name, "arguments": arguments}
+        params = {"name": self.prefix + name, "arguments": arguments}
         if self.client is None:
             headers, raw = modern_headers("tools/call", params), modern_body("tools/call", params, None, identifier)
         else:
@@ -104,13 +111,14 @@ def answer_of(reply: Reply) -> Any:
 
 async def caller_of(gateway: Gateway, kind: str, era: str, capabilities: dict[str, Any] | None = None) -> Caller:
     other = {"modern": "legacy", "legacy": "modern"}[era]
-    path = f"/{other}" if kind == "crossed" else f"/{kind}"
+    server = other if kind.endswith("crossed") else "http" if kind == "combined" else kind
+    path, prefix = (f"/{kind}", f"{server}_") if kind.startswith("combined") else (f"/{server}", "")
     if era == "modern":
-        return Caller(gateway, path, None)
+        return Caller(gateway, path, prefix, None)
     info = {"name": "test", "version": "1"}
     params = {"protocolVersion": "2025-11-25", "capabilities": capabilities or {}, "clientInfo": info}
     reply = await gateway.send("POST", f"{path}/mcp", {}, body("initialize", params))
-    return Caller(gateway, path, LegacyClient(gateway, path, reply.headers["mcp-session-id"], reply))
+    return Caller(gateway, path, prefix, LegacyClient(gateway, path, reply.headers["mcp-session-id"], reply))
 
 
 def under_way(gateway: Gateway) -> int:
@@ -142,7 +150,7 @@ async def test_an_answer_is_relayed_as_json_under_the_id_of_the_call(
 
 
 @pytest.mark.parametrize("era", ERAS)
-@pytest.mark.parametrize("kind", ALL_KINDS)
+@pytest.mark.parametrize("kind", [*ALONE, "crossed"])
 @pytest.mark.parametrize("plain", [True, False], ids=["json", "events"])
 async def test_an_error_of_the_server_is_relayed(relaying: Gateway, kind: str, era: str, plain: bool) -> None:
     caller = await caller_of(relaying, kind, era)
@@ -154,7 +162,14 @@ async def test_an_error_of_the_server_is_relayed(relaying: Gateway, kind: str, e
 
 
 @pytest.mark.parametrize(
-    ("kind", "era"), [("http", "modern"), ("http", "legacy"), pytest.param("stdio", "legacy", marks=pytest.mark.e2e)]
+    ("kind", "era"),
+    [
+        ("http", "modern"),
+        ("http", "legacy"),
+        ("combined", "modern"),
+        ("combined", "legacy"),
+        pytest.param("stdio", "legacy", marks=pytest.mark.e2e),
+    ],
 )
 async def test_what_is_said_before_the_answer_makes_the_reply_a_stream(relaying: Gateway, kind: str, era: str) -> None:
     caller = await caller_of(relaying, kind, era)
@@ -235,7 +250,7 @@ async def test_a_server_that_does_not_answer_is_named_at_the_deadline(relaying: 
     await caller.text("echo")
     reply = await caller.call("hang", 3)
     assert reply.json["id"] == 3
-    assert reply.json["error"]["message"].startswith(kind)
+    assert reply.json["error"]["message"].startswith("http" if kind == "combined" else kind)
     assert "deadline" in reply.json["error"]["message"]
     assert under_way(relaying) == 0
 
@@ -256,7 +271,7 @@ async def test_many_at_once_are_not_mixed_up(relaying: Gateway, kind: str) -> No
 
     async def ask(number: int) -> None:
         caller = callers[number % len(callers)]
-        tool = "echo" if number % 5 else "talk" if caller.client is not None or kind == "http" else "pid"
+        tool = "echo" if number % 5 else "talk" if caller.client is not None or kind in ("http", "combined") else "pid"
         answer = answer_of(
             await caller.call(tool, number, nonce=f"n-{number}", plain=tool == "echo" and number % 2 == 0)
         )
@@ -306,7 +321,7 @@ async def test_plain_calls_take_the_short_way_once_the_server_is_known(short: Ga
     close_the_general_way(short)
     for plain in (True, False):
         assert await caller.text("echo", nonce="hello", plain=plain) == "hello"
-    if kind == "http" or era == "legacy":
+    if kind in ("http", "combined") or era == "legacy":
         assert await caller.text("talk") == "talked"
 
 

@@ -16,11 +16,15 @@ def encode_answer(call: Call, members: bytes) -> bytes:
     tail = call.tail or (call.endpoint.modern_tail if call.modern else LEGACY_TAIL)
     comma = b"," if members else b""
     identifier, call_id = encode_id(call.identifier), call.call_id.encode()
-    return b'{"jsonrpc":"2.0","id":%b,"result":{%b%b%b%b"}}}' % (identifier, members, comma, tail, call_id)
+    # Joined, a long list is copied once.
+    return b"".join((b'{"jsonrpc":"2.0","id":', identifier, b',"result":{', members, comma, tail, call_id, b'"}}}'))
 
 
-def cache_hints(call: Call) -> bytes:
-    """Members that cacheable results of modern clients carry (specification 2026-07-28, utilities/caching)."""
-    if not call.modern:
-        return b""
-    return b',"ttlMs":%d,"cacheScope":"%b"' % (call.endpoint.ttl_ms, call.endpoint.cache_scope.encode())
+def cacheable(call: Call, members: bytes) -> bytes:
+    """The members of a result that modern clients may keep: how long and for whom is in the tail (specification
+    2026-07-28, utilities/caching)."""
+    if call.modern:
+        endpoint = call.endpoint
+        tail = call.tail or endpoint.modern_tail
+        call.tail = b'"ttlMs":%d,"cacheScope":"%b",%b' % (endpoint.ttl_ms, endpoint.cache_scope.encode(), tail)
+    return members

@@ -35,7 +35,7 @@ class Answer:
 class Method:
     """A request that we answer. `mirrored` is the member that `Mcp-Name` repeats; `admit_modern` raises what a modern
     client must mend first; `without_session` may come before a session exists; `opens_session` begins one; `listens`
-    is answered by a stream that stays open."""
+    is answered by a stream that stays open; before a `quiet` one is answered, no upstream says anything."""
 
     handle: Callable[[Call], Awaitable[bytes | Answer]] | None
     legacy: bool = True
@@ -45,6 +45,7 @@ class Method:
     without_session: bool = False
     opens_session: bool = False
     listens: bool = False
+    quiet: bool = False
 
 
 METHODS: Mapping[str, Method] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from portico.gateway.protocol.answer import cache_hints
+from portico.gateway.protocol.answer import cacheable
 from portico.gateway.protocol.call import Call
 from portico.gateway.protocol.params import UNSET
 from portico.gateway.session.session import LEVELS
@@ -70,7 +70,7 @@ def present(call: Call, capabilities: dict[str, Any], instructions: str | None) 
     if instructions is not None:
         result["instructions"] = instructions
     call.tail = call.endpoint.greeting_tail
-    return members(result) + cache_hints(call)
+    return cacheable(call, members(result))
 
 
 async def ping(call: Call) -> bytes:

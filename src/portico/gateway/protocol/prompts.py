@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from portico.gateway.protocol.answer import cache_hints
+from portico.gateway.protocol.answer import cacheable
 from portico.gateway.protocol.call import Call
 from portico.gateway.protocol.params import UNSET
 from portico.gateway.protocol.tools import suggestion
@@ -14,7 +14,7 @@ from portico.wire.jsonrpc import members
 async def list_prompts(call: Call) -> bytes:
     cursor = call.params.cursor
     page = call.endpoint.catalog.lists["prompts/list"].page(call.modern, None if cursor is UNSET else cursor)
-    return page + cache_hints(call)
+    return cacheable(call, page)
 
 
 async def get_prompt(call: Call) -> bytes:

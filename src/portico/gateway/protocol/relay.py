@@ -127,10 +127,10 @@ class Relay:
             return None
         return upstream.ready or self.bridge.ready(upstream, capabilities)
 
-    async def follow(self, call: Call, rest: Rest) -> Answer:
-        """The answer to a call that is under way at the upstream."""
+    async def follow(self, call: Call, rest: Rest) -> Outcome:
+        """The end of a call that is under way at the upstream."""
         try:
-            return answered(call, await rest)
+            return await rest
         except NetError as error:
             raise unreachable(call, error) from error
         finally:

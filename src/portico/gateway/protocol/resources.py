@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from portico.gateway.protocol.answer import cache_hints
+from portico.gateway.protocol.answer import cacheable
 from portico.gateway.protocol.call import Call
 from portico.gateway.protocol.params import UNSET
 from portico.gateway.protocol.tools import call_target, note
@@ -29,7 +29,7 @@ async def list_templates(call: Call) -> bytes:
 def _page(call: Call, method: str) -> bytes:
     cursor = call.params.cursor
     page = call.endpoint.catalog.lists[method].page(call.modern, None if cursor is UNSET else cursor)
-    return page + cache_hints(call)
+    return cacheable(call, page)
 
 
 async def read_resource(call: Call) -> bytes:
@@ -39,7 +39,7 @@ async def read_resource(call: Call) -> bytes:
     catalog = call.endpoint.catalog
     entry = catalog.resources.get(uri)
     if entry is not None and entry.contents is not None:
-        return b'"contents":%b' % entry.contents + cache_hints(call)
+        return cacheable(call, b'"contents":%b' % entry.contents)
     if entry is not None and entry.tool is not None:
         return await _from_tool(call, uri, entry.mime_type, entry.tool, {})
     for template in catalog.templates:
@@ -70,7 +70,7 @@ async def _from_tool(call: Call, uri: str, mime: str | None, tool: ToolEntry, va
         text = next((block["text"] for block in blocks if block.get("type") == "text"), "The tool failed.")
         raise RpcError(errors.INTERNAL_ERROR, f"{tool.name}: {text[:2000]}", {"uri": uri[:2048]})
     contents = [_content(uri, mime, block) for block in blocks]
-    return b'"contents":%b' % msgspec.json.encode(contents) + cache_hints(call)
+    return cacheable(call, b'"contents":%b' % msgspec.json.encode(contents))
 
 
 def _content(uri: str, mime: str | None, block: dict[str, Any]) -> dict[str, Any]:

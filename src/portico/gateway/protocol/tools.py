@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 
-from portico.gateway.protocol.answer import cache_hints
+from portico.gateway.protocol.answer import cacheable
 from portico.gateway.protocol.call import Call
 from portico.gateway.protocol.params import UNSET
 from portico.gateway.routing.catalog import Shaped, ToolEntry
@@ -19,7 +19,7 @@ from portico.wire.jsonrpc import encode_notification, members
 async def list_tools(call: Call) -> bytes:
     cursor = call.params.cursor
     page = call.endpoint.catalog.lists["tools/list"].page(call.modern, None if cursor is UNSET else cursor)
-    return page + cache_hints(call)
+    return cacheable(call, page)
 
 
 def admit_modern(call: Call) -> None:

@@ -50,6 +50,13 @@ class Aggregate:
     allowed: Patterns | None = None
     """The tools that this caller may use, by the names that clients see, where that is not all (see narrowing.py)."""
 
-    @property
-    def specs(self) -> tuple[McpSpec, ...]:
-        return tuple(dict.fromkeys(include.spec for include in self.includes))
+    specs: tuple[McpSpec, ...] = field(init=False)
+    telling: tuple[McpSpec, ...] = field(init=False)
+    """Those that are told more of a client than what its messages say."""
+
+    def __post_init__(self) -> None:
+        specs = tuple(dict.fromkeys(include.spec for include in self.includes))
+        object.__setattr__(self, "specs", specs)
+        object.__setattr__(
+            self, "telling", tuple(spec for spec in specs if spec.forward_headers or spec.session == "perClient")
+        )

@@ -59,7 +59,7 @@ class Handshake:
             shared.admission.enter(call)
         except RpcError as error:
             return alone(shared.finish(call, failure(call, error)))
-        if endpoint.relays and accepts_events(request):
+        if endpoint.relays and not method.quiet and accepts_events(request):
             return await self.relayed(call, method, session)
         if call.wants_messages and accepts_events(request):
             return self._legacy_stream(call, method, session)

@@ -11,17 +11,15 @@ from typing import Any
 from portico.auth.principal import Principal
 from portico.gateway.caller import Admitted
 from portico.gateway.exchange import Reply, Request
+from portico.gateway.protocol.aggregate.view import View
 from portico.gateway.protocol.params import UNSET, Meta, Unset
-from portico.gateway.protocol.relay import carried
 from portico.gateway.routing.endpoint import Endpoint
 from portico.gateway.routing.table import Door, Route
 from portico.gateway.runtime.snapshot import Snapshot
 from portico.gateway.session.session import Session
-from portico.gateway.transport.client_values import reader
 from portico.gateway.transport.conversation import Conversations, session_header, version_header
 from portico.gateway.transport.media import media_of
-from portico.gateway.transport.mirrors import mirrors_of
-from portico.upstream.mcp.direct import Direct
+from portico.gateway.transport.way import Way
 from portico.wire import versions
 from portico.wire.headers import decode_value
 
@@ -36,16 +34,16 @@ class Lane:
     looked up for another."""
 
     __slots__ = (
-        "conversation",
+        "able",
         "endpoint",
-        "headers",
         "name",
-        "prepared",
         "principal",
         "session",
         "snapshot",
         "until",
         "version",
+        "view",
+        "ways",
     )
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -57,11 +55,11 @@ class Lane:
         self.principal: Principal | None = None
         self.until = math.inf
         """When, by the event loop's clock, the credential in the head has to be judged anew."""
-        self.headers: Mapping[str, str] = {}
-        """What of the head goes on to an MCP server."""
-        self.conversation: Direct | None = None
-        """With whom a call was relayed last, and what it was given of the headers."""
-        self.prepared: Any = None
+        self.ways: dict[str, Way] = {}
+        """Where calls are relayed to, by the name of an included tool (see ways.py)."""
+        self.view: Callable[[], View | None] = _no_view
+        """What clients of these capabilities see of included servers; a weak reference, for views end before lanes."""
+        self.able: Mapping[str, Any] = {}
 
     def agrees(self, name: str, meta: Meta | Unset) -> bool:
         """Whether a call wants nothing but its answer, and says what its head says."""
@@ -90,15 +88,12 @@ def lane_of(
     if media.refusal is not None or not media.json or shared.tracer is not None:
         return lane
     # A relayed call may have to be answered by a stream, and a limited one is not passed on as it came.
-    if endpoint.upstream is not None and (not media.events or endpoint.allowed is not None):
+    if endpoint.relays and (not media.events or (endpoint.upstream is not None and endpoint.allowed is not None)):
         return lane
     if version is not None and versions.header_is_modern(version):
         _settle_modern(lane, endpoint, request, version.decode("latin-1"))
     else:
         _settle_legacy(lane, endpoint, request, version)
-    if endpoint.upstream is not None:
-        read = reader(request, guarded=endpoint.guard is not None)
-        lane.headers = carried(endpoint.upstream, read, mirrors_of(request) if lane.session is None else ())
     return lane
 
 
@@ -125,6 +120,10 @@ def plain_session(shared: Conversations, endpoint: Endpoint, lane: Lane, identif
         return None
     calls = session.calls
     return None if identifier in calls or len(calls) >= session.MOST_CALLS else session
+
+
+def _no_view() -> None:
+    return None
 
 
 def reads_nothing(kind: str, name: str) -> str | None:

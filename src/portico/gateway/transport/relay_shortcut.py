@@ -23,14 +23,16 @@ from portico.gateway.transport.conversation import Conversations, alone
 from portico.gateway.transport.handshake import Handshake
 from portico.gateway.transport.lane import General, Lane, plain_session, reads_nothing
 from portico.gateway.transport.stateless import Stateless
+from portico.gateway.transport.way import Way
+from portico.gateway.transport.ways import Ways
 from portico.net.errors import NetError
-from portico.upstream.mcp.direct import Direct, Rest
+from portico.upstream.mcp.direct import Rest
 from portico.upstream.mcp.envelope import mentions
 from portico.upstream.mcp.upstream import Outcome
 from portico.wire.errors import RpcError
 from portico.wire.jsonrpc import Id, plain_call
 
-Plain = tuple[Call, Direct, bytes]
+Plain = tuple[Call, Way, bytes]
 log = logging.getLogger("portico.call")
 
 
@@ -39,23 +41,23 @@ class RelayShortcut:
         self._shared = shared
         self._stateless = Stateless(shared)
         self._handshake = Handshake(shared)
+        self._ways = Ways(shared)
 
     async def call(self, request: Request, lane: Lane, endpoint: Endpoint, general: General) -> Reply:
         """The reply; by the general way where the request is not plain after all."""
         admitted = self._admit(request, lane, endpoint)
         if admitted is None:
             return await general(request)
-        call, conversation, params = admitted
-        shared, relay, spec, identifier = self._shared, self._shared.relay, endpoint.upstream, call.identifier
-        assert spec is not None
+        call, way, params = admitted
+        shared, relay, identifier = self._shared, self._shared.relay, call.identifier
         assert identifier is not None
         first: Outcome | Rest | None = None
         try:
-            first = outcome = await conversation.begin(
-                lane.prepared,
+            first = outcome = await way.conversation.begin(
+                way.prepared,
                 params,
                 identifier=identifier,
-                deadline=deadline(call, spec),
+                deadline=deadline(call, way.spec),
                 hear=lambda heard: relay.hear(call, heard),
             )
         except NetError as error:
@@ -69,8 +71,8 @@ class RelayShortcut:
             if not isinstance(first, Task):
                 self._leave(call)
         if isinstance(outcome, Task):
-            return await self._follow(request, call, outcome)
-        answer = answered(call, outcome)
+            return await self._follow(request, call, way, outcome)
+        answer = answered(call, way.outcome(outcome))
         shared.observer.finished(call, answer.outcome, answer.status, shared.clock())
         return Reply(answer.status, answer.body, JSON_ONLY)
 
@@ -80,11 +82,11 @@ class RelayShortcut:
         if session is not None and call.identifier is not None:
             session.calls.pop(call.identifier, None)
 
-    async def _follow(self, request: Request, call: Call, rest: Rest) -> Reply:
+    async def _follow(self, request: Request, call: Call, way: Way, rest: Rest) -> Reply:
         """The server says something before its answer, or takes its time to write it: a stream may be needed."""
 
         async def follow(call: Call) -> Answer:
-            return await self._shared.relay.follow(call, rest)
+            return answered(call, way.outcome(await self._shared.relay.follow(call, rest)))
 
         if call.session is None:
             return await self._stateless.relayed(call, Method(follow), request)
@@ -95,15 +97,16 @@ class RelayShortcut:
         plain = _plain(request.body, lane)
         if plain is None:
             return None
-        shared, identifier, session, version = self._shared, plain[0], None, lane.version
+        identifier, params, name, able = plain
+        shared, session, version = self._shared, None, lane.version
         if lane.session is not None:
             session = plain_session(shared, endpoint, lane, identifier)
             if session is None or not _can_be_asked_apart(session):
                 return None
             version = session.version
-        conversation = self._conversation(lane, endpoint, session, plain[2])
+        way = self._ways.find(request, lane, endpoint, session, name, able)
         started = shared.clock()
-        if conversation is None or started >= lane.until:
+        if way is None or started >= lane.until:
             return None
         modern = session is None
         call = Call(endpoint, "", started, modern, version, lane.principal, request.address, reads_nothing, session)
@@ -113,28 +116,17 @@ class RelayShortcut:
             return None
         call.call_id, call.identifier = shared.next_id(), identifier
         call.method, call.stop = "tools/call", request.cancel
+        if way.owner is not None:
+            call.name = name[:256]
         if session is not None:
             session.calls[identifier] = call.cancel
         else:
             request.on_disconnect = call.cancel
-        return call, conversation, plain[1]
-
-    def _conversation(
-        self, lane: Lane, endpoint: Endpoint, session: Session | None, capabilities: Mapping[str, Any]
-    ) -> Direct | None:
-        """With the upstream, where it is ready; what the head of the request gives it is made once."""
-        spec = endpoint.upstream
-        found: Any = self._shared.relay.ready(spec, session, capabilities) if spec is not None else None
-        if found is None or found is lane.conversation:
-            return found
-        if not isinstance(found, Direct):
-            return None
-        lane.conversation, lane.prepared = found, found.prepared(lane.headers)
-        return found
+        return call, way, way.params(params)
 
 
-def _plain(body: bytes, lane: Lane) -> tuple[Id, bytes, Mapping[str, Any]] | None:
-    """Id, params and client capabilities of a call that wants nothing but its answer, and says what its head says."""
+def _plain(body: bytes, lane: Lane) -> tuple[Id, bytes, str, Mapping[str, Any]] | None:
+    """Id, params, tool and client capabilities of a call that wants its answer only, and says what its head says."""
     plain = plain_call(body)
     # A token that stands there twice, or with an escape, might be read elsewhere than here.
     if plain is None or mentions(plain[1], b"progressToken"):
@@ -143,7 +135,7 @@ def _plain(body: bytes, lane: Lane) -> tuple[Id, bytes, Mapping[str, Any]] | Non
     if params is None or not lane.agrees(params.name, params.meta):
         return None
     meta = params.meta
-    return *plain, {} if meta is UNSET or meta.capabilities is UNSET else meta.capabilities
+    return *plain, params.name, {} if meta is UNSET or meta.capabilities is UNSET else meta.capabilities
 
 
 def _can_be_asked_apart(session: Session) -> bool:

@@ -50,6 +50,11 @@ class Shortcut:
         """The reply, to be awaited; by the general way where the request is not plain after all."""
         if endpoint.upstream is not None:
             return self._relay.call(request, lane, endpoint, general)
+        if endpoint.aggregate is not None:
+            # What belongs to none of its servers may be a tool of the document.
+            return self._relay.call(
+                request, lane, endpoint, lambda request: self._call(request, lane, endpoint, general)
+            )
         return self._call(request, lane, endpoint, general)
 
     async def _call(self, request: Request, lane: Lane, endpoint: Endpoint, general: General) -> Reply:

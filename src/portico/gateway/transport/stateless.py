@@ -46,7 +46,7 @@ class Stateless:
                 return self._listen(call, request)
         except RpcError as error:
             return alone(shared.finish(call, failure(call, error)))
-        if endpoint.relays and accepts_events(request):
+        if endpoint.relays and not method.quiet and accepts_events(request):
             return await self.relayed(call, method, request)
         if streamed:
             return self._stream(call, method)

@@ -39,6 +39,10 @@ class McpSpec:
     start_timeout: float = 120.0
     idle_timeout: float = 600.0
 
+    def __hash__(self) -> int:
+        """Of what hardly ever is the same in two: a call looks its upstream up by it."""
+        return hash((self.tenant, self.document, self.name))
+
 
 @dataclass(frozen=True, slots=True)
 class Health:

@@ -8,26 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from portico.gateway.protocol import lifecycle
 from portico.gateway.protocol.aggregate import presenting, rewriting
+from portico.gateway.protocol.aggregate.audience import audience
 from portico.gateway.protocol.aggregate.hearing import UPDATED, changed_kinds, public_update
 from portico.gateway.protocol.aggregate.merging import Owner
 from portico.gateway.protocol.aggregate.owners import resource_owner, template_owner, tool_owner
 from portico.gateway.protocol.aggregate.view import View
 from portico.gateway.protocol.aggregate.views import Views
-from portico.gateway.protocol.answer import cache_hints
-from portico.gateway.protocol.call import Call
+from portico.gateway.protocol.answer import cacheable
+from portico.gateway.protocol.call import Call, ReadClient
 from portico.gateway.protocol.dispatch import METHODS, Answer, Method, find_method
 from portico.gateway.protocol.params import UNSET, Filter
 from portico.gateway.protocol.relay import Relay, answered
 from portico.gateway.protocol.resources import MOST_SUBSCRIPTIONS, exists, not_found
 from portico.gateway.protocol.subscriptions import Events, Subscriptions, wanted_by
 from portico.gateway.protocol.tools import suggestion
+from portico.gateway.routing.endpoint import Endpoint
 from portico.gateway.session.session import Session
-from portico.upstream.mcp.upstream import Heard, McpSpec, Outcome
+from portico.upstream.mcp.upstream import Heard, McpSpec
 from portico.wire import errors
 from portico.wire.errors import RpcError
 from portico.wire.jsonrpc import encode_notification
@@ -58,7 +61,10 @@ class Aggregates:
             "resources/unsubscribe": self.unsubscribe,
             "completion/complete": self.complete,
         }
-        self._methods = {name: replace(METHODS[name], handle=handle, admit_modern=None) for name, handle in own.items()}
+        self._methods = {
+            name: replace(METHODS[name], handle=handle, admit_modern=None, quiet=handle == self.list)
+            for name, handle in own.items()
+        }
 
     def method(self, call: Call) -> Method:
         """The document's own method for what is its own; RpcError for what the era has not."""
@@ -88,7 +94,7 @@ class Aggregates:
         merged = view.merged.lists[call.method]
         if all(part.lists is None for part in view.parts) and not any(view.merged.sources.values()):
             raise RpcError(errors.INTERNAL_ERROR, f"There is nothing to list.{presenting.away(view.parts)}")
-        return merged.page(call.modern, None if cursor is UNSET else cursor) + cache_hints(call)
+        return cacheable(call, merged.page(call.modern, None if cursor is UNSET else cursor))
 
     async def call_tool(self, call: Call) -> Answer:
         name = call.params.needed("name")
@@ -156,6 +162,17 @@ class Aggregates:
                 return_exceptions=True,
             )
         return b""
+
+    def view(
+        self,
+        endpoint: Endpoint,
+        version: str,
+        session: Session | None,
+        capabilities: Mapping[str, Any],
+        read: ReadClient,
+    ) -> View:
+        """As far as it is known, for such a client."""
+        return self._views.view(endpoint, session is None, audience(endpoint, version, session, capabilities, read))
 
     def listen(self, call: Call, events: Events) -> Callable[[], None]:
         """subscriptions/listen: what the document changes itself, what views hear, and resources of servers. It is
@@ -227,10 +244,7 @@ class Aggregates:
             self.stand(call, spec, session, heard)
 
         outcome = await self._relay.request(call, spec, params, stand, renamed=True)
-        if include.prefix and not outcome.is_error:
-            result = outcome.member.removeprefix(b'"result":')
-            outcome = Outcome(b'"result":' + rewriting.result_out(include, result), False)
-        return answered(call, outcome)
+        return answered(call, rewriting.outcome_out(include, outcome))
 
 
 def _is_own(call: Call) -> bool:

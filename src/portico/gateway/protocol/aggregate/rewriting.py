@@ -13,12 +13,12 @@ import msgspec
 
 from portico.gateway.routing.include import Alias, Include
 from portico.gateway.routing.naming import public_uri
+from portico.upstream.mcp.upstream import Outcome
 
 Members = dict[str, msgspec.Raw]
 _decode_members = msgspec.json.Decoder(Members).decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _encode = msgspec.json.encode
-_MENTIONS = (b"uri", b"Uri", b"resource", b"\\u")
 
 
 def members_of(raw: bytes | msgspec.Raw) -> Members:
@@ -47,6 +47,13 @@ def params_in(raw: bytes | None, changes: Mapping[str, str]) -> bytes:
     return _encode(_set(members_of(raw or b"{}"), changes))
 
 
+def renamed(raw: bytes, name: msgspec.Raw) -> bytes:
+    """The params of a plain call under another name."""
+    found = members_of(raw)
+    found["name"] = name
+    return _encode(found)
+
+
 def reference_in(raw: bytes | None, key: str, value: str) -> bytes:
     """The params of a completion whose `ref` names something of the server's own."""
     found = members_of(raw or b"{}")
@@ -63,10 +70,15 @@ def _set(found: Members, changes: Mapping[str, Any]) -> Members:
 # From the server ------------------------------------------------------------------------------------------------------
 
 
+def outcome_out(include: Include, outcome: Outcome) -> Outcome:
+    """An answer with the URIs of its result in their public form."""
+    if outcome.is_error or not include.prefix or not _may_mention(outcome.member):
+        return outcome
+    return Outcome(b'"result":' + result_out(include, outcome.member.removeprefix(b'"result":')), False)
+
+
 def result_out(include: Include, result: bytes) -> bytes:
     """A result with the URIs of its contents, content blocks and messages in their public form."""
-    if not include.prefix or not any(word in result for word in _MENTIONS):
-        return result
     found = members_of(result)
     _change(found, "content", lambda raw: _each(raw, lambda block: _block(include, block)))
     _change(found, "contents", lambda raw: _each(raw, lambda one: _uri(include, one, "uri")))
@@ -75,9 +87,9 @@ def result_out(include: Include, result: bytes) -> bytes:
     return _encode(found) if found else result
 
 
-def notification_out(include: Include, params: bytes) -> bytes:
-    """The params of notifications/resources/updated."""
-    return bytes(_uri(include, msgspec.Raw(params), "uri")) if include.prefix else params
+def _may_mention(result: bytes) -> bool:
+    """Whether a URI may stand in it. All members that have one end alike, unless they are written with escapes."""
+    return b'ri"' in result or (b"\\" in result and b"\\u" in result)
 
 
 def tool_out(include: Include, tool: msgspec.Raw, name: str, alias: Alias) -> msgspec.Raw:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from portico.gateway.protocol.aggregate.lists import Lists
 from portico.gateway.protocol.aggregate.merging import Merged, merge
 from portico.gateway.routing.endpoint import Endpoint
-from portico.gateway.routing.include import Aggregate, Include
+from portico.gateway.routing.include import Include
 from portico.net.errors import NetError
 from portico.wire.errors import RpcError
 
@@ -49,11 +49,15 @@ class Part:
 
 
 class View:
-    """`attended` counts the subscriptions that are told of its changes."""
+    """`is_open` until nobody uses it any more, or something else is offered; `attended` counts the subscriptions that
+    are told of its changes."""
 
-    def __init__(self, endpoint: Endpoint, aggregate: Aggregate, modern: bool, clock: Callable[[], float]) -> None:
+    def __init__(self, endpoint: Endpoint, modern: bool, clock: Callable[[], float]) -> None:
+        aggregate = endpoint.aggregate
+        assert aggregate is not None
         self.endpoint = endpoint
         self.modern = modern
+        self.is_open = True
         self.used = clock()
         self.attended = 0
         self.parts = tuple(Part(include) for include in aggregate.includes)
@@ -102,6 +106,7 @@ class View:
         self.attended -= 1
 
     def close(self) -> None:
+        self.is_open = False
         for part in self.parts:
             if part.fetching is not None:
                 part.fetching.cancel()

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from portico.gateway.protocol.aggregate.audience import Audience, audience_of
 from portico.gateway.protocol.aggregate.hearing import ALL_KINDS, UPDATED, changed_kinds, listen_params, public_update
 from portico.gateway.protocol.aggregate.lists import Lists, fetch
 from portico.gateway.protocol.aggregate.merging import Owner, Remark
@@ -22,6 +23,7 @@ from portico.gateway.protocol.aggregate.view import LIST_PATIENCE, Part, View
 from portico.gateway.protocol.call import Call
 from portico.gateway.protocol.params import UNSET
 from portico.gateway.protocol.relay import Relay, unreachable
+from portico.gateway.routing.endpoint import Endpoint
 from portico.gateway.routing.include import Include
 from portico.gateway.session.session import Session
 from portico.net.errors import NetError
@@ -35,7 +37,6 @@ IDLE = 300.0
 PAUSE = 2.0
 HEAR_PATIENCE = 2.0
 LONGEST_PAUSE = 60.0
-Key = tuple[Any, ...]
 
 
 class Stand(Protocol):
@@ -56,7 +57,7 @@ class Views:
         self._find = find
         self._announce = announce
         self._clock = clock
-        self._views: dict[Key, View] = {}
+        self._views: dict[Audience, View] = {}
         self._joined: dict[McpSpec, set[str]] = {}
         self._listening: dict[tuple[int, int], asyncio.Task[None]] = {}
         self._tasks: dict[object, asyncio.Task[None]] = {}
@@ -64,17 +65,17 @@ class Views:
 
     def known(self, call: Call) -> View:
         """The view as it is, which may be empty."""
-        aggregate = call.endpoint.aggregate
-        assert aggregate is not None
-        key = _key(call)
+        return self.view(call.endpoint, call.modern, audience_of(call))
+
+    def view(self, endpoint: Endpoint, modern: bool, key: Audience) -> View:
         view = self._views.get(key)
-        if view is None or view.endpoint is not call.endpoint:
+        if view is None or view.endpoint is not endpoint:
             if view is not None:
                 self._drop(key)
             if len(self._views) >= MOST_VIEWS:
                 self._drop(min(self._views, key=lambda key: self._views[key].used))
-            view = self._views[key] = View(call.endpoint, aggregate, call.modern, self._clock)
-        view.used = call.started
+            view = self._views[key] = View(endpoint, modern, self._clock)
+        view.used = self._clock()
         return view
 
     async def current(self, call: Call, stand: Stand) -> View:
@@ -296,7 +297,7 @@ class Views:
                     view.endpoint.prefix, remark.kind, remark.name, remark.server, verb, remark.why, remark.mend,
                 )  # fmt: skip
 
-    def _drop(self, key: Key) -> None:
+    def _drop(self, key: Audience) -> None:
         view = self._views.pop(key)
         view.close()
         for index in range(len(view.parts)):
@@ -310,26 +311,6 @@ class Views:
             return
         task = self._tasks[key] = asyncio.get_running_loop().create_task(work)
         task.add_done_callback(lambda _: self._tasks.pop(key, None))
-
-
-def _key(call: Call) -> Key:
-    endpoint = call.endpoint
-    assert endpoint.aggregate is not None
-    key: Key = (endpoint.prefix, endpoint.allowed, call.modern, call.version, _capabilities(call))
-    for spec in endpoint.aggregate.specs:
-        if spec.forward_headers:
-            key += tuple(call.read_client("headers", name) for name in spec.forward_headers)
-        if spec.session == "perClient" and call.session is not None:
-            key += (call.session.identifier,)
-    return key
-
-
-def _capabilities(call: Call) -> bytes:
-    if call.session is not None:
-        return msgspec.json.encode(call.session.capabilities, order="sorted")
-    meta = call.params.meta
-    found = {} if meta is UNSET or meta.capabilities is UNSET else meta.capabilities
-    return msgspec.json.encode(found, order="sorted") if found else b"{}"
 
 
 def _meta(call: Call) -> bytes:
