@@ -95,6 +95,10 @@ class Settings:
     limit_sessions_principal: int = _limit(100, "Sessions of one principal.")
     limit_session_idle: float = _limit(1_800.0, "Seconds after which an unused session ends.")
     limit_session_life: float = _limit(86_400.0, "Seconds after which every session ends.")
+    limit_parked: int = _limit(1_000, "Calls that wait for their client's input.")
+    limit_parked_server: int = _limit(128, "Calls that wait for it at one MCP server, each on a connection of its own.")
+    limit_parked_caller: int = _limit(32, "Calls that wait for it of one principal, or of one address without one.")
+    limit_parked_time: float = _limit(600.0, "Seconds that an input is waited for, 600 at most.")
     limit_connect: float = _limit(5.0, "Seconds to connect to a service.")
     limit_answer: float = _limit(30.0, "Seconds to the first byte of a service's answer.")
     limit_upstream_connections: int = _limit(256, "Connections to one service.")
@@ -338,6 +342,8 @@ def _judge_numbers(settings: Settings, refuse: Refuse) -> None:
     for name in ("drain", *limits):
         if not 0 < getattr(settings, name) < math.inf:
             refuse(name, f"must be more than 0, not {getattr(settings, name)}.")
+    if settings.limit_parked_time > 600:
+        refuse("limit_parked_time", f"must be 600 at most, not {settings.limit_parked_time}.")
     if not 0 <= settings.trace_ratio <= 1:
         refuse("trace_ratio", f"must be 0 to 1, not {settings.trace_ratio}.")
 

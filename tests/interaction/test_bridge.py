@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fakes.asking import FORM, Asking
 from tests.fakes.gateway import LEGACY, Gateway, body, running
 from tests.fakes.http_wire import Reply
 from tests.fakes.mcp_http import Exchange, LegacyServer, legacy_server
 
 from portico.config.key import key_hash, new_key
-from portico.gateway.protocol.bridge import parking
+from portico.gateway.protocol.bridge.parked import MOST_ROUNDS
+from portico.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -36,60 +38,17 @@ mcpServers:
   asking: {{url: "http://127.0.0.1:PORT/mcp", protocol: ERA, timeout: 30s}}
 """
 META = {"io.modelcontextprotocol/clientCapabilities": {"elicitation": {}}, "progressToken": "p"}
-FORM = {"message": "Who?", "requestedSchema": {"type": "object", "properties": {"name": {"type": "string"}}}}
 CALL = {"name": "ask", "arguments": {"x": 1}}
+CALLER = Settings().limit_parked_caller
 ADA = {"action": "accept", "content": {"name": "Ada"}}
 
 
-class Asking:
-    """A legacy server whose tool `ask` asks once, `forever` again and again, `flood` all at once; `slow` never ends."""
-
-    def __init__(self) -> None:
-        self.waiting: dict[Any, Exchange] = {}
-        self.count = 0
-
-    async def act(self, exchange: Exchange) -> bool:
-        message = exchange.message
-        if message.get("method") == "tools/list":
-            tools = [{"name": name, "inputSchema": {"type": "object"}} for name in ("ask", "forever", "secret")]
-            exchange.result({"tools": tools})
-        elif message.get("method") == "tools/call" and exchange.tool in ("ask", "forever"):
-            exchange.begin_events()
-            self._ask(exchange)
-        elif message.get("method") == "tools/call" and exchange.tool == "flood":
-            exchange.begin_events()
-            for _ in range(100):
-                self._ask(exchange)
-        elif message.get("method") == "tools/call" and exchange.tool == "slow":
-            exchange.begin_events()
-            said = {"progressToken": message["params"]["_meta"]["progressToken"], "progress": 1}
-            exchange.event({"jsonrpc": "2.0", "method": "notifications/progress", "params": said})
-        elif "method" not in message and message.get("id") in self.waiting:
-            exchange.reply(202)
-            call = self.waiting.pop(message["id"])
-            if call.tool == "forever":
-                self._ask(call)
-                return True
-            said = {"content": [{"type": "text", "text": json.dumps(message.get("result", message.get("error")))}]}
-            call.event({"jsonrpc": "2.0", "id": call.message["id"], "result": said})
-            call.end_events()
-        else:
-            return False
-        return True
-
-    def _ask(self, call: Exchange) -> None:
-        self.count += 1
-        self.waiting[f"q{self.count}"] = call
-        question = {"jsonrpc": "2.0", "id": f"q{self.count}", "method": "elicitation/create", "params": FORM}
-        call.event(question)
-
-
 @contextlib.asynccontextmanager
-async def asking(folder: Path) -> AsyncIterator[tuple[Gateway, LegacyServer]]:
+async def asking(folder: Path, **settings: Any) -> AsyncIterator[tuple[Gateway, LegacyServer]]:
     tool = Asking()
     async with legacy_server(tool.act) as server:
         document = DOCUMENT.replace("PORT", str(server.port)).replace("ERA", "legacy")
-        async with running(folder, {"bridged.yaml": document}) as gateway:
+        async with running(folder, {"bridged.yaml": document}, **settings) as gateway:
             yield gateway, server
 
 
@@ -181,13 +140,12 @@ async def test_a_limited_key_is_limited_across_the_eras(tmp_path: Path) -> None:
         assert [one.tool for one in server.seen if one.message.get("method") == "tools/call"] == ["ask"]
 
 
-async def test_a_call_whose_client_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parking, "LIFETIME", 0.2)
-    async with asking(tmp_path) as (gateway, server):
+async def test_a_call_whose_client_never_answers_is_given_up(tmp_path: Path) -> None:
+    async with asking(tmp_path, limit_parked_time=0.2) as (gateway, server):
         retry = await begun(gateway)
         await until(lambda: waiting(gateway) == 0)
         await until(lambda: "notifications/cancelled" in server.methods())
-        assert "is over" in (await ask(gateway, **retry)).error["message"]
+        assert "has expired" in (await ask(gateway, **retry)).error["message"]
 
 
 async def test_calls_that_wait_are_bounded_for_each_caller(tmp_path: Path) -> None:
@@ -196,22 +154,35 @@ async def test_calls_that_wait_are_bounded_for_each_caller(tmp_path: Path) -> No
         others = await begun(gateway, "/keyed", "bob")
         for _ in range(10):
             await asyncio.gather(*(begun(gateway, "/keyed", "ada") for _ in range(10)))
-        assert waiting(gateway) == parking.MOST_OF_A_CALLER + 1
+        assert waiting(gateway) == CALLER + 1
         assert "is over" in (await ask(gateway, "/keyed", "ada", **first)).error["message"]
         assert (await ask(gateway, "/keyed", "bob", **others)).result["content"], "others keep theirs"
-        await until(lambda: server.methods().count("notifications/cancelled") == 101 - parking.MOST_OF_A_CALLER)
+        await until(lambda: server.methods().count("notifications/cancelled") == 101 - CALLER)
 
 
-async def test_calls_that_wait_are_bounded_in_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parking, "MOST", 2)
-    async with asking(tmp_path) as (gateway, _):
+@pytest.mark.parametrize(
+    ("limit", "told"), [("limit_parked", "2 calls wait for"), ("limit_parked_server", "2 calls at asking wait for")]
+)
+async def test_calls_that_wait_are_bounded_in_all_and_at_each_server(tmp_path: Path, limit: str, told: str) -> None:
+    async with asking(tmp_path, **{limit: 2}) as (gateway, server):
         first = await begun(gateway)
         await begun(gateway)
         refused = await ask(gateway)
         assert refused.status == 503
         assert refused.headers["retry-after"] == "5"
+        assert told in refused.error["message"]
+        await until(lambda: "notifications/cancelled" in server.methods())
         assert (await ask(gateway, **first)).result["content"]
         assert (await ask(gateway)).result["resultType"] == "input_required"
+
+
+async def test_calls_that_wait_leave_connections_to_others(tmp_path: Path) -> None:
+    async with asking(tmp_path, limit_parked_server=2, limit_upstream_connections=4) as (gateway, _):
+        retries = [await begun(gateway) for _ in range(2)]
+        assert (await gateway.modern("tools/list", path="/open", meta=META)).result["tools"]
+        assert (await ask(gateway)).status == 503
+        for retry in retries:
+            assert (await ask(gateway, **retry)).result["content"]
 
 
 async def test_a_server_that_asks_for_ever_is_asked_no_more(tmp_path: Path) -> None:
@@ -221,7 +192,7 @@ async def test_a_server_that_asks_for_ever_is_asked_no_more(tmp_path: Path) -> N
             (name,) = answer.result["inputRequests"]
             retry = {"requestState": answer.result["requestState"], "inputResponses": {name: ADA}}
             rounds += 1
-        assert rounds == parking.MOST_ROUNDS
+        assert rounds == MOST_ROUNDS
         assert "the server asked more, so the call was given up" in answer.error["message"]
         assert waiting(gateway) == 0
         await until(lambda: "notifications/cancelled" in server.methods())
@@ -335,4 +306,4 @@ async def test_a_modern_server_that_asks_for_ever_is_asked_no_more(tmp_path: Pat
                     assert told.status == 202
             wire.abort()
             assert "is asked no more" in event.json["error"]["message"]
-            assert questions == insisting.calls - 1 == parking.MOST_ROUNDS
+            assert questions == insisting.calls - 1 == MOST_ROUNDS

@@ -19,6 +19,7 @@ from portico.config.check import check
 from portico.gateway.ingress.heads import HeadLimits
 from portico.gateway.ingress.listener import Patience
 from portico.gateway.protocol.admission import CallLimits
+from portico.gateway.protocol.bridge.parking import ParkingLimits
 from portico.gateway.session.memory import SessionLimits
 from portico.net.limits import ClientLimits
 from portico.observe.access_log import Line
@@ -111,6 +112,7 @@ def test_the_objects_of_a_worker_have_the_settings_defaults() -> None:
     assert limits.heads(settings) == HeadLimits()
     assert limits.calls(settings) == CallLimits()
     assert limits.sessions(settings) == SessionLimits()
+    assert limits.parking(settings) == ParkingLimits()
     assert limits.client(settings) == ClientLimits()
 
 
@@ -119,7 +121,7 @@ def test_each_limit_that_is_set_reaches_its_object() -> None:
     settings = Settings(**{name: number for number, name in enumerate(names, 7)})
     made = (
         limits.patience(settings), limits.heads(settings), limits.calls(settings), limits.sessions(settings),
-        limits.client(settings),
+        limits.parking(settings), limits.client(settings),
     )  # fmt: skip
     reached = [value for each in made for value in dataclasses.astuple(each) if isinstance(value, int)]
     missing = {name for number, name in enumerate(names, 7) if number not in reached}
@@ -127,6 +129,7 @@ def test_each_limit_that_is_set_reaches_its_object() -> None:
     assert missing == {
         "limit_body",
         "limit_connections",
+        "limit_parked_time",
         "limit_streams",
         "limit_streams_address",
         "limit_streams_principal",

@@ -30,6 +30,7 @@ def register(world: World, number: int, restarts: int) -> None:
     read_all("portico_streams", lambda: [((kind,), count) for kind, count in world.streams.kinds.items()])
     read("portico_streams_limit", lambda: world.streams.most)
     read("portico_sessions", lambda: len(world.sessions))
+    read("portico_parked_calls", lambda: len(world.bridge.parking))
     read("portico_endpoints", lambda: len(world.live.current.endpoints))
     read_all("portico_documents", lambda: _documents(world))
     read("portico_problem_documents", lambda: world.live.current.broken)

@@ -7,6 +7,7 @@ import resource
 from portico.gateway.ingress.heads import HeadLimits
 from portico.gateway.ingress.listener import Patience
 from portico.gateway.protocol.admission import CallLimits
+from portico.gateway.protocol.bridge.parking import ParkingLimits
 from portico.gateway.session.memory import SessionLimits
 from portico.net.limits import ClientLimits
 from portico.settings import Settings
@@ -36,6 +37,10 @@ def peer_heads(settings: Settings) -> HeadLimits:
 
 def calls(settings: Settings) -> CallLimits:
     return CallLimits(settings.limit_in_flight, settings.limit_in_flight_tenant, settings.limit_in_flight_caller)
+
+
+def parking(settings: Settings) -> ParkingLimits:
+    return ParkingLimits(settings.limit_parked, settings.limit_parked_server, settings.limit_parked_caller)
 
 
 def sessions(settings: Settings) -> SessionLimits:

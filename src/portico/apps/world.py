@@ -129,7 +129,9 @@ class World:
         )
         self.local = Local()
         self.receivers = Receivers(open_receivers(settings.notify, self.local), self.reloader.notified)
-        self.bridge = Bridge(self.pool.find, Seal(place.key, self.name), settings.workers == 1, self.clock)
+        seal = Seal(place.key, self.name, settings.limit_parked_time)
+        alone = settings.workers == 1
+        self.bridge = Bridge(self.pool.find, seal, alone, self.clock, limits.parking(settings))
         relay = Relay(self.pool.find, self.bridge)
         self.views = Views(relay, self.pool.find, self.lists_changed, self.clock)
         self.conversations = Conversations(

@@ -40,6 +40,7 @@ METRICS = {
         Metric("portico_streams", "gauge", "Open event streams: standing, sse, listen or call.", ("kind",)),
         Metric("portico_streams_limit", "gauge", "Event streams that may be open."),
         Metric("portico_sessions", "gauge", "Sessions of handshake-era clients."),
+        Metric("portico_parked_calls", "gauge", "Calls that wait for their client's input."),
         Metric("portico_upstream_connections", "gauge", "Connections: busy or idle.", ("upstream", "state")),
         Metric("portico_upstream_connects_total", "counter", "Connections that were opened.", _UPSTREAM),
         Metric("portico_upstream_requests_total", "counter", "Requests that were sent.", _UPSTREAM),

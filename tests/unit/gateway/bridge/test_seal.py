@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from portico.gateway.protocol.bridge.seal import LIFETIME, LONGEST, Seal, binding
 
 NOW = 1_000_000.0
-SEAL = Seal(b"key", "worker-1", lambda: NOW)
+SEAL = Seal(b"key", "worker-1", clock=lambda: NOW)
 STATE = SEAL.close("number", 3, b"bound", "inner")
 
 
 def test_what_was_sealed_is_opened_by_every_worker_that_has_the_key() -> None:
-    ticket = Seal(b"key", "worker-2", lambda: NOW).open(STATE)
+    ticket = Seal(b"key", "worker-2", clock=lambda: NOW).open(STATE)
     assert ticket is not None
     assert (ticket.worker, ticket.number, ticket.round, ticket.bound, ticket.state) == (
         "worker-1",
@@ -57,12 +57,12 @@ def test_other_spellings_of_a_state_are_nothing() -> None:
 
 
 def test_a_state_of_another_key_is_nothing() -> None:
-    assert Seal(b"other", "worker-1", lambda: NOW).open(STATE) is None
+    assert Seal(b"other", "worker-1", clock=lambda: NOW).open(STATE) is None
 
 
 def test_a_state_expires() -> None:
-    assert Seal(b"key", "worker-1", lambda: NOW + LIFETIME - 1).open(STATE) is not None
-    assert Seal(b"key", "worker-1", lambda: NOW + LIFETIME).open(STATE) is None
+    assert Seal(b"key", "worker-1", clock=lambda: NOW + LIFETIME - 1).open(STATE) is not None
+    assert Seal(b"key", "worker-1", clock=lambda: NOW + LIFETIME).open(STATE) is None
 
 
 def test_a_state_longer_than_any_of_ours_is_not_looked_at() -> None:

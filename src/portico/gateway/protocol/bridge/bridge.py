@@ -15,7 +15,7 @@ from portico.gateway.protocol.bridge.legacy_client import LegacyClient
 from portico.gateway.protocol.bridge.members import encode
 from portico.gateway.protocol.bridge.modern_client import MOST_CAPABILITIES, ModernClient, hello_of
 from portico.gateway.protocol.bridge.parked import ASKABLE
-from portico.gateway.protocol.bridge.parking import Parking
+from portico.gateway.protocol.bridge.parking import Parking, ParkingLimits
 from portico.gateway.protocol.bridge.plain_client import PlainClient
 from portico.gateway.protocol.bridge.routed import Routed
 from portico.gateway.protocol.bridge.seal import Seal, binding
@@ -27,6 +27,7 @@ from portico.upstream.mcp.upstream import Conversation, Hello, McpSpec, McpUpstr
 
 ASKED = frozenset(ASKABLE.values())
 MOST_KINDS = 64
+DEFAULTS = ParkingLimits()
 _SELF = who_asks(b"{}", encode({"name": "portico", "version": __version__}))
 
 Find = Callable[[McpSpec], McpUpstream | None]
@@ -35,8 +36,15 @@ Find = Callable[[McpSpec], McpUpstream | None]
 class Bridge:
     """`find` knows the upstreams that run; `alone` says that no other worker serves."""
 
-    def __init__(self, find: Find, seal: Seal, alone: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
-        self.parking = Parking(seal)
+    def __init__(
+        self,
+        find: Find,
+        seal: Seal,
+        alone: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+        limits: ParkingLimits = DEFAULTS,
+    ) -> None:
+        self.parking = Parking(seal, limits)
         self._lanes = Lanes()
         self._find = find
         self._seal = seal
@@ -55,7 +63,9 @@ class Bridge:
     async def legacy_client(self, upstream: McpUpstream, hello: Hello, client: bytes) -> LegacyClient:
         """The conversation of a legacy session with a modern server."""
         conversation = await upstream.modern()
-        return LegacyClient(conversation, hello, client, lambda: self._subscription(conversation), self._clock)
+        return LegacyClient(
+            conversation, hello, client, lambda: self._subscription(conversation), self._seal.lifetime, self._clock
+        )
 
     async def modern_client(self, upstream: McpUpstream, call: Call) -> ModernClient:
         """The conversation of one modern call with a legacy server."""

@@ -25,7 +25,6 @@ from portico.gateway.protocol.bridge.members import (
 )
 from portico.gateway.protocol.bridge.parameters import Mirrors, headers_of, mirrors_in
 from portico.gateway.protocol.bridge.parked import ASKABLE, MOST_QUESTIONS, MOST_ROUNDS
-from portico.gateway.protocol.bridge.seal import LIFETIME
 from portico.gateway.protocol.bridge.subscription import Seat, Subscription
 from portico.gateway.protocol.bridge.translation import LEVEL, greeting, legacy_outcome, who_asks
 from portico.gateway.session.session import LEVELS
@@ -68,7 +67,8 @@ class Prepared:
 
 
 class LegacyClient:
-    """`subscribed` gives the subscription that all sessions with this server share."""
+    """`subscribed` gives the subscription that all sessions with this server share; an answer of the client is waited
+    for as long as `patience`, in seconds."""
 
     era: Era = "legacy"
 
@@ -78,10 +78,12 @@ class LegacyClient:
         hello: Hello,
         client: bytes,
         subscribed: Callable[[], Subscription],
+        patience: float,
         clock: Callable[[], float],
     ) -> None:
         self.greeting = greeting(conversation.greeting, hello.version)
         self._conversation = conversation
+        self._patience = patience
         self._clock = clock
         self._subscribed = subscribed
         self._subscription: Subscription | None = None
@@ -239,7 +241,7 @@ class LegacyClient:
             raise NoAnswer(error(errors.INTERNAL_ERROR, "The server asked more than this client can be asked.").member)
         waiting = {key: _put(question, hear) for key, question in asked.items()}
         try:
-            async with asyncio.timeout(LIFETIME):
+            async with asyncio.timeout(self._patience):
                 answers = {key: await answer for key, answer in waiting.items()}
         except TimeoutError:
             raise NoAnswer(error(errors.CANCELLED, "The client did not answer what the server asked.").member) from None

@@ -139,7 +139,7 @@ class ModernClient:
             finally:
                 close()
             return modern_outcome(method, outcome, self._server, self._hints)
-        parked = self._parking.new(self._owner, bound, self._can, lane)
+        parked = self._parking.new(self._owner, self._upstream.spec, bound, self._can, lane)
         parked.begin(ask(parked.hear), close)
         return self._asked_elsewhere(await self._turn(method, parked, hear, token), params)
 

@@ -15,7 +15,7 @@ import msgspec
 from portico.gateway.protocol.bridge.lanes import Lane
 from portico.gateway.protocol.bridge.members import error_member, members_of, raw
 from portico.upstream.mcp import envelope
-from portico.upstream.mcp.upstream import Hear, Heard, Outcome
+from portico.upstream.mcp.upstream import Hear, Heard, McpSpec, Outcome
 from portico.wire import errors
 from portico.wire.errors import RpcError
 
@@ -29,9 +29,12 @@ class Parked:
     """One such call, in a lane of its upstream. `bound` is what a retry must be equal to, `can` names what its client
     answers."""
 
-    def __init__(self, number: str, owner: str, bound: bytes, can: Collection[str], lane: Lane) -> None:
+    def __init__(
+        self, number: str, owner: str, server: McpSpec, bound: bytes, can: Collection[str], lane: Lane
+    ) -> None:
         self.number = number
         self.owner = owner
+        self.server = server
         self.bound = bound
         self.lane = lane
         self.round = 0

@@ -4,31 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 from portico.gateway.protocol.bridge.lanes import Lane
 from portico.gateway.protocol.bridge.parked import MOST_ROUNDS, Parked
-from portico.gateway.protocol.bridge.seal import LIFETIME, Seal
+from portico.gateway.protocol.bridge.seal import Seal
+from portico.upstream.mcp.upstream import McpSpec
 from portico.wire import errors
 from portico.wire.errors import RpcError
 
-MOST = 1_000
-MOST_OF_A_CALLER = 32
+
+@dataclass(frozen=True, slots=True)
+class ParkingLimits:
+    """A call that waits keeps a connection to its server, which others need as well."""
+
+    most: int = 1_000
+    at_server: int = 128
+    of_caller: int = 32
 
 
 class Parking:
-    def __init__(self, seal: Seal) -> None:
+    def __init__(self, seal: Seal, limits: ParkingLimits) -> None:
         self._seal = seal
+        self._limits = limits
         self._parked: dict[str, Parked] = {}
         self._by_owner: dict[str, dict[str, Parked]] = {}
+        self._at_server: Counter[McpSpec] = Counter()
 
     def __len__(self) -> int:
         return len(self._parked)
 
-    def new(self, owner: str, bound: bytes, can: Collection[str], lane: Lane) -> Parked:
+    def new(self, owner: str, server: McpSpec, bound: bytes, can: Collection[str], lane: Lane) -> Parked:
         """A call that may be parked; it is not yet."""
-        return Parked(secrets.token_urlsafe(12), owner, bound, can, lane)
+        return Parked(secrets.token_urlsafe(12), owner, server, bound, can, lane)
 
     def park(self, parked: Parked) -> str:
         """The `requestState` by which it is found again. Where its caller has too many, its oldest is given up."""
@@ -36,20 +47,17 @@ class Parking:
             parked.cancel()
             text = f"The server asked for input {MOST_ROUNDS} times in one call, and is asked no more."
             raise RpcError(errors.INTERNAL_ERROR, text)
-        mine = self._by_owner.setdefault(parked.owner, {})
-        if len(mine) >= MOST_OF_A_CALLER:
+        mine = self._by_owner.get(parked.owner, {})
+        if len(mine) >= self._limits.of_caller:
             self._give_up(next(iter(mine.values())))
-            mine = self._by_owner.setdefault(parked.owner, {})
-        if len(self._parked) >= MOST:
-            parked.cancel()
-            self._tidy(parked.owner)
-            text = f"{MOST} calls wait for input of their clients; try again later."
-            raise RpcError(errors.OVERLOADED, text, status=503, retry_after=5)
+        self._make_sure_of_room(parked)
         parked.round += 1
         parked.waits = True
         parked.lane.waiting += 1
-        self._parked[parked.number] = mine[parked.number] = parked
-        parked.expiry = asyncio.get_running_loop().call_later(LIFETIME, self._give_up, parked)
+        self._at_server[parked.server] += 1
+        self._parked[parked.number] = parked
+        self._by_owner.setdefault(parked.owner, {})[parked.number] = parked
+        parked.expiry = asyncio.get_running_loop().call_later(self._seal.lifetime, self._give_up, parked)
         return self._seal.close(parked.number, parked.round, parked.bound)
 
     def take(self, state: Any, bound: bytes) -> Parked:
@@ -67,6 +75,17 @@ class Parking:
         for parked in tuple(self._parked.values()):
             self._give_up(parked)
 
+    def _make_sure_of_room(self, parked: Parked) -> None:
+        limits, server = self._limits, parked.server
+        if len(self._parked) >= limits.most:
+            full = f"{limits.most} calls wait for input of their clients"
+        elif self._at_server[server] >= limits.at_server:
+            full = f"{limits.at_server} calls at {server.name} wait for input of their clients"
+        else:
+            return
+        parked.cancel()
+        raise RpcError(errors.OVERLOADED, f"{full}, and this one cannot; try again later.", status=503, retry_after=5)
+
     def _give_up(self, parked: Parked) -> None:
         self._forget(parked)
         parked.cancel()
@@ -77,12 +96,17 @@ class Parking:
             parked.expiry = None
         if self._parked.pop(parked.number, None) is not None:
             parked.lane.waiting -= 1
-            self._by_owner.get(parked.owner, {}).pop(parked.number, None)
-        self._tidy(parked.owner)
+            _take_one(self._at_server, parked.server)
+            mine = self._by_owner[parked.owner]
+            del mine[parked.number]
+            if not mine:
+                del self._by_owner[parked.owner]
 
-    def _tidy(self, owner: str) -> None:
-        if not self._by_owner.get(owner, True):
-            del self._by_owner[owner]
+
+def _take_one(counted: Counter[McpSpec], server: McpSpec) -> None:
+    counted[server] -= 1
+    if not counted[server]:
+        del counted[server]
 
 
 def refused() -> RpcError:

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-LIFETIME = 600
+LIFETIME = 600.0
 LONGEST = 16_384
 _NONCE = 12
 _NOT_SALIENT = ("_meta", "inputResponses", "requestState")
@@ -31,22 +31,26 @@ class Ticket(msgspec.Struct, array_like=True):
     worker: str
     number: str
     round: int
-    expires: int
+    expires: float
     bound: bytes
     state: str = ""
 
 
 class Seal:
-    """`key` is what the workers of one gateway share, `worker` this one's name, `clock` the seconds since 1970."""
+    """`key` is what the workers of one gateway share, `worker` this one's name, `clock` the seconds since 1970. What
+    was sealed is good for `lifetime` seconds."""
 
-    def __init__(self, key: bytes, worker: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, key: bytes, worker: str, lifetime: float = LIFETIME, clock: Callable[[], float] = time.time
+    ) -> None:
         self.worker = worker
+        self.lifetime = lifetime
         self._key = key
         self._clock = clock
         self._cipher: Any = None
 
     def close(self, number: str, round: int, bound: bytes, state: str = "") -> str:
-        ticket = Ticket(self.worker, number, round, int(self._clock()) + LIFETIME, bound, state)
+        ticket = Ticket(self.worker, number, round, self._clock() + self.lifetime, bound, state)
         nonce = os.urandom(_NONCE)
         sealed = self._aead().encrypt(nonce, msgspec.msgpack.encode(ticket), None)
         return base64.urlsafe_b64encode(nonce + sealed).decode().rstrip("=")
