@@ -141,6 +141,9 @@ def test_a_key_of_the_store_opens_an_endpoint_until_it_is_revoked(desk: Desk) ->
         desk.done("key", "revoke", "ci")
         until(lambda: served(running, key) == 401, "the key opens nothing more")
         said = running.log + running.out.read_text()
+    used = {each["name"]: each["lastUsed"] for each in desk.data("key", "list")}  # type: ignore[attr-defined]
+    assert used["ci"]
+    assert not used["other"]
     shown = desk.done("key", "list")
     assert [line.split()[:1] for line in shown.splitlines()[1:]] == [["ci"], ["other"]]
     assert "revoked" in shown

@@ -38,6 +38,7 @@ class Keys(Desk):
                 "tools": key.tools,
                 "created": moment(key.created),
                 "expires": moment(key.expires),
+                "lastUsed": moment(key.last_used),
             }
             for key in await self._store.keys.list(self._tenant)
         ]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from portico.config.key import Key
 from portico.settings import Settings
 from portico.store.files.source import FilesSource
 from portico.store.last_good import LastGood
-from portico.store.open import open_source, open_store
+from portico.store.open import open_files, open_store
 from portico.store.records import Contents, SealedSecret, StoredKey
 from portico.store.sealing import Unsealable, read_keys
 from portico.store.secrets import SecretFiles, Secrets
@@ -20,13 +21,22 @@ from portico.store.store import Replicas, Source, StoreError
 log = logging.getLogger("portico.secrets")
 
 
-def source_of(settings: Settings, told: Callable[[str], None]) -> tuple[Source, Replicas | None]:
-    """And where reports of this gateway go: files keep none. `told` hears what is wrong with a database, and "" when
-    nothing is any more."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a worker reads from, and whom it tells: of itself where the store keeps reports, and of the use of keys."""
+
+    source: Source
+    replicas: Replicas | None
+    tell_use: Callable[[Mapping[str, int]], Awaitable[None]]
+
+
+def place_of(settings: Settings, told: Callable[[str], None]) -> Place:
+    """`told` hears what is wrong with a database, and "" when nothing is any more."""
     if settings.on_files:
-        return open_source(settings.store), None
+        files = open_files(settings.store)
+        return Place(files, None, files.used)
     store = open_store(settings.store)
-    return LastGood(store, settings.store, settings.copy_file, told), store.replicas
+    return Place(LastGood(store, settings.store, settings.copy_file, told), store.replicas, store.keys.used)
 
 
 class StoredSecrets:

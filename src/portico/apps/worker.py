@@ -95,7 +95,8 @@ class Worker:
         gc.set_threshold(20_000, 20, 50)
         listeners = await self._listen()
         tasks = [
-            loop.create_task(work) for work in (self._sweep(), self.world.reloader.run(), self.world.receivers.run())
+            loop.create_task(work)
+            for work in (self._sweep(), self.world.reloader.run(), self.world.receivers.run(), self.world.usage.run())
         ]
         if self._certificate is not None:
             tasks.append(loop.create_task(self._certificate.watch(self.settings.patience)))
@@ -168,6 +169,7 @@ class Worker:
         await asyncio.gather(*(listener.end(left, goodbye.get(listener, 0.0)) for listener in listeners))
         if self._reporter is not None:
             await self._reporter.leave(forget=not self._place.orphaned())
+        await self.world.usage.leave()
         await self.world.close()
         if self._place.peers is not None:
             (self._place.peers / f"{self.world.name}.sock").unlink(missing_ok=True)

@@ -17,7 +17,8 @@ from typing import Any
 from portico import __version__
 from portico.apps import limits
 from portico.apps.expulsion import expel
-from portico.apps.source import StoredKeys, StoredSecrets, source_of
+from portico.apps.source import StoredKeys, StoredSecrets, place_of
+from portico.apps.usage import Usage
 from portico.auth.jwks import KeySets
 from portico.gateway.entry import Entry
 from portico.gateway.ingress.peers import Peers
@@ -111,7 +112,10 @@ class World:
         self.pool = Pool(self.client, streams=self.stream_client, environment=process_environment())
         self.key_sets = KeySets(self.client)
         self.when_swapped: list[Callable[[], None]] = []
-        self.source, self.replicas = source_of(settings, self._store_is)
+        stored = place_of(settings, self._store_is)
+        self.source, self.replicas = stored.source, stored.replicas
+        used: dict[str, float] = {}
+        self.usage = Usage(used, stored.tell_use)
         self.reloader = Reloader(
             self.source,
             TaughtSecrets(
@@ -126,6 +130,7 @@ class World:
             StoredKeys(self.source),
             swapped=self.swapped,
             kept=gc.freeze,
+            used=used,
         )
         self.local = Local()
         self.receivers = Receivers(open_receivers(settings.notify, self.local), self.reloader.notified)

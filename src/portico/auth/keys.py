@@ -12,7 +12,8 @@ from portico.config.patterns import compile_patterns
 
 
 class KeyRing:
-    """The keys of one endpoint. A revoked key is none; an expired one is refused for that."""
+    """The keys of one endpoint. A revoked key is none; an expired one is refused for that. `used` learns when each was
+    used last, by its hash, in seconds since 1970."""
 
     how = "Send an API key of this endpoint: Authorization: Bearer pk_… or X-API-Key: pk_…."
     issuer = None
@@ -20,21 +21,28 @@ class KeyRing:
     scopes: tuple[str, ...] = ()
     takes_api_key_header = True
 
-    def __init__(self, keys: Iterable[Key], clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, keys: Iterable[Key], clock: Callable[[], float] = time.time, used: dict[str, float] | None = None
+    ) -> None:
         self._clock = clock
+        self._used = {} if used is None else used
         self._principals = {key.hash: _principal(key) for key in keys if not key.revoked}
         self._ids = {principal.id: principal for principal in self._principals.values()}
 
-    def with_keys(self, keys: Iterable[Key], prefix: str) -> KeyRing:
+    def with_keys(self, keys: Iterable[Key], prefix: str, used: dict[str, float]) -> KeyRing:
         """These keys, and those of the tenant's that open this endpoint. Of one hash the document's word counts."""
-        ring = KeyRing([key for key in keys if opens(key, prefix)], self._clock)
+        ring = KeyRing([key for key in keys if opens(key, prefix)], self._clock, used)
         ring._principals |= self._principals
         ring._ids = {principal.id: principal for principal in ring._principals.values()}
         return ring
 
     def known(self, credential: str) -> Principal | None:
-        found = self._principals.get(key_hash(credential)) if is_key(credential) else None
-        return found if found is not None and found.until > self._clock() else None
+        digest = key_hash(credential) if is_key(credential) else ""
+        found, now = self._principals.get(digest), self._clock()
+        if found is None or found.until <= now:
+            return None
+        self._used[digest] = now
+        return found
 
     async def verify(self, credential: str) -> Principal:
         found = self.known(credential)

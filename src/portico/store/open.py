@@ -17,8 +17,14 @@ SERVERS = ("sqlite", "postgresql", "postgres", "mysql", "mariadb")
 
 def open_source(url: str) -> Source:
     """What a gateway reads. Raises StoreError when there is no such kind, and when a directory is not there."""
+    return open_files(url) if url.startswith("files:") else open_store(url)
+
+
+def open_files(url: str) -> FilesSource:
+    """What a gateway reads of a directory of documents. Raises StoreError when it is not there."""
     directory = _directory(url)
-    return FilesSource(directory) if directory is not None else open_store(url)
+    assert directory is not None
+    return FilesSource(directory)
 
 
 def open_store(url: str) -> Store:

@@ -44,9 +44,9 @@ def _tokens(auth: Auth, key_sets: Any) -> Guard:
     return TokenGuard(rules, key_sets.find(auth.jwks))
 
 
-def with_keys(endpoint: Endpoint, keys: Mapping[str, Sequence[Key]]) -> Endpoint:
-    """The endpoint, opened by the keys of the store that its tenant has."""
+def with_keys(endpoint: Endpoint, keys: Mapping[str, Sequence[Key]], used: dict[str, float]) -> Endpoint:
+    """The endpoint, opened by the keys of the store that its tenant has. `used` learns when each was used last."""
     mine, guard = keys.get(endpoint.tenant), endpoint.guard
     if not mine or not isinstance(guard, KeyRing):
         return endpoint
-    return replace(endpoint, guard=guard.with_keys(mine, endpoint.prefix), views={})
+    return replace(endpoint, guard=guard.with_keys(mine, endpoint.prefix, used), views={})

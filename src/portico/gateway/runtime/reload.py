@@ -89,7 +89,7 @@ class Report:
 
 class Reloader:
     """`announce` tells clients of an endpoint what changed; `forget` ends what hangs on an endpoint that is gone;
-    `swapped` is called as soon as another snapshot is served; `kept` see Preparing."""
+    `swapped` is called as soon as another snapshot is served; `kept` see Preparing, `used` see KeyRing."""
 
     def __init__(
         self,
@@ -104,6 +104,7 @@ class Reloader:
         keys: KeySource | None = None,
         swapped: Callable[[], None] = lambda: None,
         kept: Callable[[], object] = lambda: None,
+        used: dict[str, float] | None = None,
     ) -> None:
         self._source = source
         self._secrets = secrets
@@ -116,6 +117,7 @@ class Reloader:
         self._leased: Lease | None = None
         self._keys = keys or NoKeys()
         self._swapped = swapped
+        self._used = {} if used is None else used
         self._prepared: dict[str, Prepared] = {}
         self._good: dict[str, Compiled] = {}
         self._seen: str | None = None
@@ -238,7 +240,8 @@ class Reloader:
                 compiled = self._good.get(key)
                 taken = _taken(compiled, owners)
             if compiled is not None and taken is None:
-                endpoints |= {prefix: with_keys(endpoint, keys) for prefix, endpoint in compiled.endpoints.items()}
+                for prefix, endpoint in compiled.endpoints.items():
+                    endpoints[prefix] = with_keys(endpoint, keys, self._used)
                 owners.update(dict.fromkeys(compiled.endpoints, key))
                 good[key] = compiled
             else:

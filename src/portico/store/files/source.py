@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,14 @@ class FilesSource:
         beside = await self._database()
         self.contents = Contents(revision, documents) if beside is None else await _all(beside, revision, documents)
         return self.contents
+
+    async def used(self, hashes: Mapping[str, int]) -> None:
+        """See Keys. Where nothing lies beside the documents, no key can have been used."""
+        beside = await self._database()
+        if beside is not None:
+            from portico.store.sql.keys import SqlKeys
+
+            await SqlKeys(beside).used(hashes)
 
     async def close(self) -> None:
         if self._beside is not None:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -56,8 +56,12 @@ class SqlKeys:
     async def used(self, hashes: Mapping[str, int]) -> None:
         async with self._database.write("portico key list", counts=False) as connection:
             for digest, ago in sorted(hashes.items()):
-                mine = update(api_keys).where(api_keys.c.hash == digest)
-                await connection.execute(mine.values(last_used=now() - ago))
+                at = now() - ago
+                # Several workers tell of the same key, and the last to tell need not have seen it last.
+                is_news = or_(api_keys.c.last_used.is_(None), api_keys.c.last_used < at)
+                await connection.execute(
+                    update(api_keys).where(api_keys.c.hash == digest, is_news).values(last_used=at)
+                )
 
 
 def _shown_by(tenant: str) -> str:
