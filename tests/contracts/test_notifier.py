@@ -106,6 +106,15 @@ async def test_everybody_who_listens_hears_the_revision(kind: Kind) -> None:
         assert one.receivers.standings[0].heard == 1
 
 
+async def test_whether_a_message_would_be_taken_is_seen_without_one(kind: Kind) -> None:
+    async with listening(kind) as heard:
+        (sender,) = open_senders([kind.url], local=kind.local)
+        await sender.reach()
+        await sender.announce("5")
+        await heard.until(lambda: "5" in heard.messages)
+        assert heard.messages == ["", "5"]
+
+
 async def test_who_listens_no_more_is_gone(kind: Kind) -> None:
     async with listening(kind) as gone:
         pass

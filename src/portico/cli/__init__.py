@@ -13,7 +13,8 @@ import typer
 
 import portico
 from portico.cli import backup, config, key, replicas, secret, tenant
-from portico.settings import Settings, SettingsError, resolve, show
+from portico.cli.on_store import show_outcome
+from portico.settings import Resolved, Settings, SettingsError, resolve, show
 
 app = typer.Typer(
     name="portico",
@@ -79,18 +80,20 @@ def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
 SettingsFile = Annotated[str | None, typer.Option("--settings", help="A TOML file of settings.", metavar="FILE")]
 
 
+def _resolved(flags: dict[str, Any], file: str | None) -> Resolved:
+    try:
+        return resolve({key: value or None if value == () else value for key, value in flags.items()}, file=file)
+    except SettingsError as error:
+        _fail(str(error))
+
+
 def gateway(
     flags: dict[str, Any],
     settings: SettingsFile = None,
     show_settings: Annotated[bool, typer.Option("--show-settings", help="Print every setting and leave.")] = False,
 ) -> None:
     """Serve the documents of a store as MCP endpoints."""
-    try:
-        resolved = resolve(
-            {key: value or None if value == () else value for key, value in flags.items()}, file=settings
-        )
-    except SettingsError as error:
-        _fail(str(error))
+    resolved = _resolved(flags, settings)
     if show_settings:
         typer.echo(show(resolved))
         return
@@ -106,6 +109,20 @@ def gateway(
 
 
 app.command("gateway")(_with_settings(gateway))
+
+
+def doctor(
+    flags: dict[str, Any],
+    settings: SettingsFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what stands in the way of a gateway with these settings, and how to mend it. Exit 1 when something does."""
+    from portico.apps.doctor.command import doctor as look
+
+    show_outcome(look(_resolved(flags, settings).settings), as_json)
+
+
+app.command("doctor")(_with_settings(doctor))
 
 
 @app.command("check")

@@ -57,7 +57,7 @@ def on_store(
         def wrapper(**given: Any) -> None:
             mine = {parameter.name: given[parameter.name] for parameter in own}
             options = {name: given[name] for name in known}
-            _show(_run(open_desk(), lambda desk: command(desk, **mine), options), options["as_json"])
+            show_outcome(_run(open_desk(), lambda desk: command(desk, **mine), options), options["as_json"])
 
         keyword = inspect.Parameter.KEYWORD_ONLY
         more = [
@@ -105,7 +105,7 @@ def _asking(as_json: bool, yes: bool) -> Ask:
     return ask
 
 
-def _show(outcome: Outcome, as_json: bool) -> NoReturn:
+def show_outcome(outcome: Outcome, as_json: bool) -> NoReturn:
     if as_json:
         typer.echo(json.dumps(outcome.data, ensure_ascii=False, indent=2))
     else:

@@ -18,6 +18,9 @@ class Local:
         for hear in list(self._hearers):
             hear(revision)
 
+    async def reach(self) -> None:
+        """It is this process."""
+
     async def listen(self, ready: Callable[[], None], hear: Hear) -> None:
         self._hearers.add(hear)
         try:

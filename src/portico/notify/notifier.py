@@ -41,6 +41,10 @@ class Sender(Protocol):
         """Tell it once. NotifyError when it is known that somebody did not hear it."""
         ...
 
+    async def reach(self) -> None:
+        """Go as far as one can without telling anything. NotifyError when a message would not be taken."""
+        ...
+
     async def close(self) -> None: ...
 
 

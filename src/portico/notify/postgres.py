@@ -32,6 +32,10 @@ class Postgres:
         async with self._connected() as connection:
             await connection.execute("SELECT pg_notify($1, $2)", self._channel, revision)
 
+    async def reach(self) -> None:
+        async with self._connected():
+            pass
+
     async def listen(self, ready: Callable[[], None], hear: Hear) -> None:
         def heard(connection: object, pid: int, channel: str, payload: object) -> None:
             hear(str(payload))

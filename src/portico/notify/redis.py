@@ -38,6 +38,10 @@ class Redis:
         async with self._reached() as client:
             await client.publish(self._channel, revision)
 
+    async def reach(self) -> None:
+        async with self._reached():
+            pass
+
     async def listen(self, ready: Callable[[], None], hear: Hear) -> None:
         async with self._reached() as client, client.pubsub() as subscription:
             await asyncio.wait_for(subscription.subscribe(self._channel), PATIENCE)

@@ -23,12 +23,16 @@ class Hangup:
         self.shown = f"signal:{path}"
 
     async def announce(self, revision: str) -> None:
-        await asyncio.to_thread(self._signal)
+        await asyncio.to_thread(self._signal, signal.SIGHUP)
+
+    async def reach(self) -> None:
+        # Nothing is sent by the number 0: it is only seen whether something could be.
+        await asyncio.to_thread(self._signal, 0)
 
     async def close(self) -> None:
         """Nothing is kept open."""
 
-    def _signal(self) -> None:
+    def _signal(self, number: int) -> None:
         try:
             with self._path.open("rb") as file:
                 text = file.read(32).strip()
@@ -36,7 +40,7 @@ class Hangup:
                     raise NotifyError(f"no gateway runs that holds {self._path}; start it with --pidfile {self._path}")
                 if not text.isdigit() or int(text) < 2:
                     raise NotifyError(f"{self._path} holds no process id")
-                os.kill(int(text), signal.SIGHUP)
+                os.kill(int(text), number)
         except OSError as error:
             raise NotifyError(f"the gateway of {self._path} cannot be signalled: {error.strerror}") from None
 

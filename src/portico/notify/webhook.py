@@ -30,11 +30,19 @@ class Webhook:
         self.shown = place.shown
 
     async def announce(self, revision: str) -> None:
+        await self._ask("POST /notify", msgspec.json.encode({"revision": revision}), 202)
+
+    async def reach(self) -> None:
+        await self._ask("GET /livez", b"", 200)
+
+    async def _ask(self, what: str, body: bytes, wanted: int) -> None:
+        """NotifyError when one of the addresses does not answer so."""
         ((name, port),) = self._place.hosts
         addresses = await self._addresses(name, port)
         client = HttpClient(Egress.parse("any"))
         try:
-            found = await asyncio.gather(*(self._post(client, address, port, revision) for address in addresses))
+            asked = (self._send(client, address, port, self._head(what, body) + body, wanted) for address in addresses)
+            found = await asyncio.gather(*asked)
         finally:
             await client.aclose()
         if failed := [why for why in found if why is not None]:
@@ -55,25 +63,24 @@ class Webhook:
             raise NotifyError(f"the name {name} is not known") from None
         return list(dict.fromkeys(str(entry[4][0]) for entry in found))[:MOST_ADDRESSES]
 
-    async def _post(self, client: HttpClient, address: str, port: int, revision: str) -> str | None:
-        body = msgspec.json.encode({"revision": revision})
+    def _head(self, what: str, body: bytes) -> bytes:
         host = self._place.shown.partition("://")[2].partition("/")[0]
-        head = f"POST /notify HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+        head = f"{what} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
         head += f"Content-Length: {len(body)}\r\n"
         if self._token:
             head += f"Authorization: Bearer {self._token}\r\n"
+        return (head + "\r\n").encode("latin-1")
+
+    async def _send(self, client: HttpClient, address: str, port: int, data: bytes, wanted: int) -> str | None:
+        """What stands against it."""
         deadline = asyncio.get_running_loop().time() + PATIENCE
         try:
             answer = await client.send(
-                Origin(self._place.scheme, address, port),
-                (head + "\r\n").encode("latin-1") + body,
-                deadline=deadline,
-                first_byte=PATIENCE,
-                idempotent=True,
+                Origin(self._place.scheme, address, port), data, deadline=deadline, first_byte=PATIENCE, idempotent=True
             )
         except (NetError, ValueError) as error:
             return self._place.clean(str(error))
-        if answer.status == 202:
+        if answer.status == wanted:
             return None
         said = answer.body.decode("utf-8", "replace")
         return self._place.clean(f"{address}:{port} answered {answer.status}: {said}")

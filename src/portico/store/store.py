@@ -138,6 +138,10 @@ class Documents(Protocol):
 
 
 class Audit(Protocol):
+    async def now(self) -> int:
+        """The time by the clock that everything in the store is dated with, in milliseconds since 1970."""
+        ...
+
     async def list(self, tenant: str, most: int = 100) -> list[Event]:
         """The newest first."""
         ...

@@ -19,6 +19,9 @@ class SqlAudit:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    async def now(self) -> int:
+        return await self._database.read(lambda connection: _now(connection))
+
     async def list(self, tenant: str, most: int = 100) -> builtins.list[Event]:
         wanted = select(audit).where(audit.c.tenant == tenant).order_by(audit.c.id.desc()).limit(most)
 
@@ -30,6 +33,10 @@ class SqlAudit:
             ]
 
         return await self._database.read(ask)
+
+
+async def _now(connection: AsyncConnection) -> int:
+    return (await connection.execute(select(now()))).scalar_one()
 
 
 async def record(connection: AsyncConnection, tenant: str, author: str, action: str, kind: str, **more: Any) -> None:
