@@ -21,7 +21,10 @@ from tests.e2e.processes import Gateway, gateway, post, until
 from tests.fakes import rest
 from tests.fakes.databases import STORES, Kind, made
 
+from portico.apps.migrate import migrate
+from portico.settings import Settings
 from portico.store.open import open_store
+from portico.store.records import StoredKey
 from portico.store.store import Store
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
@@ -65,7 +68,11 @@ def called() -> Iterator[rest.Rest]:
 @pytest.fixture(scope="module")
 def kinds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Kind]]:
     with ExitStack() as stack:
-        yield {kind: stack.enter_context(made(kind, tmp_path_factory.mktemp(kind))) for kind in STORES}
+        found = {kind: stack.enter_context(made(kind, tmp_path_factory.mktemp(kind))) for kind in STORES}
+        for kind in found.values():
+            for url in (kind.url, kind.empty):
+                migrate(Settings(store=url))
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +83,9 @@ def sources(
     def source(kind: str) -> Source:
         directory = tmp_path_factory.mktemp(f"from-{kind}")
         desk = Desk(kinds[kind].url, directory, SECRET)
-        desk.done("migrate")
         key = filled(desk, called.url)
         assert "keep a copy of it elsewhere" in desk.done("backup", "backup")
-        return Source(desk, directory / "backup", key, kept(desk))
+        return Source(desk, directory / "backup", key, on(desk.url, kept))
 
     return source
 
@@ -93,35 +99,42 @@ def desk(tmp_path: Path) -> Desk:
 
 def filled(desk: Desk, url: str) -> str:
     """A store with a past, and a key that opens its endpoint."""
-    for marker in ("first", "second", "third"):
-        desk.done("config", "apply", desk.write("a.yaml", DOCUMENT.replace("MARKER", marker).replace("URL", url)))
-    desk.done("config", "rollback", "a", "2")
-    desk.done("config", "apply", desk.write("gone.yaml", bare("gone")))
-    desk.done("config", "delete", "gone")
-    desk.done("config", "apply", desk.write("b.yaml", bare("b", "tenant: other\n")), "--tenant", "other")
-    on(desk.url, lambda store: store.tenants.put("other", "/b", author="anna"))
+
+    async def fill(store: Store) -> None:
+        for marker in ("first", "second", "third"):
+            await put(store, "a", DOCUMENT.replace("MARKER", marker).replace("URL", url))
+        await store.documents.rollback("default", "a", 2, expected=3, author="bob")
+        await put(store, "gone", bare("gone"))
+        await store.documents.delete("default", "gone", expected=1, author="anna")
+        await put(store, "b", bare("b", "tenant: other\n"), "other")
+        await store.tenants.put("other", "/b", author="anna")
+        for name in ("revoked", "far"):
+            digest = hashlib.sha256(name.encode()).hexdigest()
+            stored = StoredKey("default", name, digest, "abcd", ("/b",), ("get_*",), created=0, expires=10**13)
+            await store.keys.add(stored, author="anna")
+        await store.keys.revoke("default", "revoked", author="anna")
+
+    on(desk.url, fill)
     desk.done("secret", "set", "TOKEN", given=SECRET)
-    desk.done("key", "create", "revoked")
-    desk.done("key", "revoke", "revoked")
-    desk.done("key", "create", "far", "--endpoint", "/b", "--tool", "get_*", "--days", "3")
     return desk.done("key", "create", "works", "--endpoint", "/a").strip()
 
 
-def kept(desk: Desk) -> dict[str, Any]:
-    """Everything that people see of it, and the past."""
-    commands = ("config list", "config list --tenant other", "config get a", "key list", "secret list")
-    return {command: desk.data(*command.split()) for command in commands} | past(desk.url)
+async def put(store: Store, name: str, text: str, tenant: str = "default") -> int:
+    return await store.documents.put(tenant, name, text.encode(), expected=None, author="anna", action="apply")
 
 
-def past(url: str) -> dict[str, Any]:
-    """Versions with their texts, and the audit of all but the restoring itself."""
-
-    async def look(store: Store) -> dict[str, Any]:
-        versions = {name: await store.documents.versions("default", name) for name in ("a", "gone")}
-        texts = [await store.documents.text("default", "a", each.number) for each in versions["a"]]
-        return {**versions, "texts": texts, "audit": await audit(store), "tenants": await store.tenants.list()}
-
-    return on(url, look)
+async def kept(store: Store) -> dict[str, Any]:
+    """Everything that it keeps, and the past: versions with their texts, and the audit of all but the restoring."""
+    versions = {name: await store.documents.versions("default", name) for name in ("a", "gone")}
+    return {
+        **versions,
+        "documents": [*await store.documents.list("default"), *await store.documents.list("other")],
+        "texts": [await store.documents.text("default", "a", each.number) for each in versions["a"]],
+        "audit": await audit(store),
+        "tenants": await store.tenants.list(),
+        "keys": await store.keys.list(),
+        "secrets": await store.secrets.list(),
+    }
 
 
 async def audit(store: Store) -> list[Any]:
@@ -172,20 +185,23 @@ def test_a_backup_of_each_kind_is_the_same_in_each_other(
 ) -> None:
     before = sources(source)
     after = Desk(kinds[target].empty, tmp_path, SECRET)
-    after.done("migrate")
     # What the restoring before this one left makes room.
     assert "bring it to every gateway" in after.done("restore", str(before.backup), "--replace")
     # The key file comes there by other ways than the backup.
     after.key_file.parent.mkdir(parents=True)
     shutil.copy(before.desk.key_file, after.key_file)
-    assert kept(after) == before.kept
+    assert on(after.url, kept) == before.kept
     with gateway(tmp_path, after.url, "--copy", "off", env=after.environment) as running:
         assert asked(running, before.key) == "answered"
         assert called.requests[-1].headers["x-token"] == SECRET
         assert asked(running, before.key[:-1] + ("a" if before.key[-1] != "a" else "b")) == "401"
     # And it is a store like any other: what counts up goes on counting.
-    assert "a: version 5" in after.done("config", "rollback", "a", "1")
-    assert "new: version 1" in after.done("config", "apply", after.write("new.yaml", bare("new")))
+    on(after.url, goes_on)
+
+
+async def goes_on(store: Store) -> None:
+    assert await store.documents.rollback("default", "a", 1, expected=4, author="bob") == 5
+    assert await put(store, "new", bare("new")) == 1
 
 
 def test_a_backup_is_a_new_file_for_its_owner_alone(desk: Desk) -> None:
