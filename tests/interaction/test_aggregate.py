@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from tests.fakes.gateway import LEGACY, Gateway, body, running
-from tests.fakes.http_wire import Reply, Wire
+from tests.fakes.http_wire import Reply
 from tests.fakes.mcp_http import Exchange, LegacyServer, legacy_server
+from tests.interaction.scripted import told
 from tests.interaction.test_relay_shortcut import close_the_general_way
 
 from portico.config.key import key_hash, new_key
@@ -116,15 +117,6 @@ async def listened_to(server: LegacyServer) -> None:
     async with asyncio.timeout(5):
         while not server.streams:  # noqa: ASYNC110 - the fake tells nobody.
             await asyncio.sleep(0)
-
-
-async def told(stream: Wire, method: str) -> dict[str, Any]:
-    """The params of the first such notification on a stream."""
-    async with asyncio.timeout(15):
-        while (event := await stream.event()) is not None:
-            if event.data and event.json.get("method") == method:
-                return event.json.get("params", {})
-    raise AssertionError(f"the stream ended before {method}")
 
 
 def names(reply: Any, key: str = "tools", name: str = "name") -> list[str]:

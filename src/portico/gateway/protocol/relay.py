@@ -21,7 +21,7 @@ from portico.gateway.protocol.params import UNSET
 from portico.gateway.session.session import Session
 from portico.net.errors import Busy, NetError
 from portico.upstream.mcp.direct import Rest
-from portico.upstream.mcp.upstream import Conversation, Heard, Hello, McpSpec, McpUpstream, Outcome
+from portico.upstream.mcp.upstream import Conversation, Hear, Heard, Hello, McpSpec, McpUpstream, Outcome
 from portico.wire import errors, versions
 from portico.wire.errors import RpcError
 from portico.wire.jsonrpc import Message, encode_notification
@@ -92,23 +92,24 @@ class Relay:
         return answered(call, outcome)
 
     async def request(
-        self, call: Call, spec: McpSpec, params: bytes | None, stand: Stand | None = None, *, renamed: bool = False
+        self, call: Call, spec: McpSpec, params: bytes | None, stand: Stand | None = None, hear: Hear | None = None
     ) -> Outcome:
         """Have an upstream answer the call with these params; RpcError where it cannot. `stand` is told what concerns
-        no call, where this opens the conversation; `renamed` params have another name than their headers say."""
+        no call, where this opens the conversation. Where `hear` is told what comes ahead of the answer, the params may
+        have another name than their headers say."""
         identifier = call.identifier
         assert identifier is not None
         try:
             conversation = await self.conversation(call, spec, stand)
             headers = _headers(call, spec)
-            if renamed:
+            if hear is not None:
                 headers.pop("mcp-name", None)
             return await conversation.request(
                 call.method,
                 params,
                 identifier=identifier,
                 deadline=deadline(call, spec),
-                hear=lambda heard: self.hear(call, heard),
+                hear=hear or (lambda heard: self.hear(call, heard)),
                 headers=headers,
             )
         except NetError as error:

@@ -28,7 +28,7 @@ from portico.gateway.transport.ways import Ways
 from portico.net.errors import NetError
 from portico.upstream.mcp.direct import Rest
 from portico.upstream.mcp.envelope import mentions
-from portico.upstream.mcp.upstream import Outcome
+from portico.upstream.mcp.upstream import Heard, Outcome
 from portico.wire.errors import RpcError
 from portico.wire.jsonrpc import Id, plain_call
 
@@ -49,7 +49,7 @@ class RelayShortcut:
         if admitted is None:
             return await general(request)
         call, way, params = admitted
-        shared, relay, identifier = self._shared, self._shared.relay, call.identifier
+        shared, identifier = self._shared, call.identifier
         assert identifier is not None
         first: Outcome | Rest | None = None
         try:
@@ -58,7 +58,7 @@ class RelayShortcut:
                 params,
                 identifier=identifier,
                 deadline=deadline(call, way.spec),
-                hear=lambda heard: relay.hear(call, heard),
+                hear=lambda heard: self._hear(call, way, heard),
             )
         except NetError as error:
             return alone(shared.finish(call, ended(call, unreachable(call, error))))
@@ -75,6 +75,13 @@ class RelayShortcut:
         answer = answered(call, way.outcome(outcome))
         shared.observer.finished(call, answer.outcome, answer.status, shared.clock())
         return Reply(answer.status, answer.body, JSON_ONLY)
+
+    def _hear(self, call: Call, way: Way, heard: Heard) -> None:
+        aggregates = self._shared.aggregates
+        if way.owner is not None and aggregates is not None:
+            aggregates.hear(call, way.spec, heard)
+        else:
+            self._shared.relay.hear(call, heard)
 
     def _leave(self, call: Call) -> None:
         session = call.session

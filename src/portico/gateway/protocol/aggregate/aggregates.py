@@ -26,7 +26,7 @@ from portico.gateway.protocol.dispatch import METHODS, Answer, Method, find_meth
 from portico.gateway.protocol.params import UNSET, Filter
 from portico.gateway.protocol.relay import Relay, answered
 from portico.gateway.protocol.resources import MOST_SUBSCRIPTIONS, exists, not_found
-from portico.gateway.protocol.subscriptions import Events, Subscriptions, wanted_by
+from portico.gateway.protocol.subscriptions import Events, Listening, Subscriptions, wanted_by
 from portico.gateway.protocol.tools import suggestion
 from portico.gateway.routing.endpoint import Endpoint
 from portico.gateway.session.session import Session
@@ -190,18 +190,29 @@ class Aggregates:
             leaving.callback(events.close)
             view = await self._views.attend(call, self.stand)
             leaving.callback(view.leave)
+            owners = [resource_owner(view, uri) for uri in wanted.resource_subscriptions if not exists(catalog, uri)]
+            open_ones: list[Listening] = []
+
+            def tell(uri: str) -> None:
+                for listening in open_ones:
+                    listening.tell(UPDATED, {"uri": uri})
+
+            leaving.callback(await self._views.follow(call, [owner for owner in owners if owner is not None], tell))
             listening, end = self._subscriptions.open(
                 call, wanted, events, lambda uri: exists(catalog, uri) or resource_owner(view, uri) is not None
             )
             leaving.callback(end)
-            owners = [resource_owner(view, uri) for uri in listening.uris if not exists(catalog, uri)]
-            stop = self._views.follow(
-                call,
-                [owner for owner in owners if owner is not None],
-                lambda uri: listening.tell(UPDATED, {"uri": uri}),
-            )
-            leaving.callback(stop)
+            open_ones.append(listening)
             await listening.over.wait()
+
+    def hear(self, call: Call, spec: McpSpec, heard: Heard) -> None:
+        """What a server says ahead of the answer to a call, which may concern others than the call."""
+        if changed_kinds(heard):
+            self._views.expire(spec)
+        if heard.method != UPDATED:
+            self._relay.hear(call, heard)
+        elif call.session is not None:
+            self.stand(call, spec, call.session, heard)
 
     def stand(self, call: Call, spec: McpSpec, session: Session, heard: Heard) -> None:
         """What a server says to a legacy session that concerns no call of it."""
@@ -243,7 +254,10 @@ class Aggregates:
         def stand(session: Session, heard: Heard) -> None:
             self.stand(call, spec, session, heard)
 
-        outcome = await self._relay.request(call, spec, params, stand, renamed=True)
+        def hear(heard: Heard) -> None:
+            self.hear(call, spec, heard)
+
+        outcome = await self._relay.request(call, spec, params, stand, hear)
         return answered(call, rewriting.outcome_out(include, outcome))
 
 

@@ -71,9 +71,15 @@ def _set(found: Members, changes: Mapping[str, Any]) -> Members:
 
 
 def outcome_out(include: Include, outcome: Outcome) -> Outcome:
-    """An answer with the URIs of its result in their public form."""
-    if outcome.is_error or not include.prefix or not _may_mention(outcome.member):
+    """An answer with the URIs of its result, or of its error's data, in their public form."""
+    if not include.prefix or not _may_mention(outcome.member):
         return outcome
+    if outcome.is_error:
+        found = members_of(outcome.member.removeprefix(b'"error":'))
+        if "data" not in found:
+            return outcome
+        _change(found, "data", lambda raw: _uri(include, raw, "uri"))
+        return Outcome(b'"error":' + _encode(found), True)
     return Outcome(b'"result":' + result_out(include, outcome.member.removeprefix(b'"result":')), False)
 
 

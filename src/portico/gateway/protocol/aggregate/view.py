@@ -8,7 +8,6 @@ reaches another. Each included server is a part of its own: it is fetched, fails
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -93,14 +92,6 @@ class View:
         for part in self.parts:
             if part.fetching is not None and not part.fetching.done() and part.lists is None:
                 self.lose(part, f"{part.include.spec.name} has not answered yet; it is waited for")
-
-    async def hears(self, patience: float) -> None:
-        """Wait until the servers that are there tell of their changes; some never do."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(patience):
-                for part in self.parts:
-                    if part.lists is not None:
-                        await part.hears.wait()
 
     def leave(self) -> None:
         self.attended -= 1

@@ -14,7 +14,15 @@ from typing import Any, Protocol
 import msgspec
 
 from portico.gateway.protocol.aggregate.audience import Audience, audience_of
-from portico.gateway.protocol.aggregate.hearing import ALL_KINDS, UPDATED, changed_kinds, listen_params, public_update
+from portico.gateway.protocol.aggregate.hearing import (
+    ACKNOWLEDGED,
+    ALL_KINDS,
+    UPDATED,
+    all_set,
+    changed_kinds,
+    listen_params,
+    public_update,
+)
 from portico.gateway.protocol.aggregate.lists import Lists, fetch
 from portico.gateway.protocol.aggregate.merging import Owner, Remark
 from portico.gateway.protocol.aggregate.reporting import report
@@ -99,7 +107,7 @@ class Views:
         view.attended += 1
         try:
             await self.current(call, stand)
-            await view.hears(HEAR_PATIENCE)
+            await all_set([part.hears for part in view.parts if part.lists is not None], HEAR_PATIENCE)
         except BaseException:
             view.leave()
             raise
@@ -121,25 +129,35 @@ class Views:
                 if part.include.spec == spec:
                     part.until = 0.0
 
-    def follow(self, call: Call, owners: Collection[Owner], tell: Callable[[str], None]) -> Callable[[], None]:
-        """Listen to servers for resources of theirs. Returns what ends it."""
-        tasks = []
+    async def follow(self, call: Call, owners: Collection[Owner], tell: Callable[[str], None]) -> Callable[[], None]:
+        """Listen to servers for resources of theirs; wait for those that acknowledge in time. Returns what ends it."""
+        tasks: list[asyncio.Task[None]] = []
+        acknowledged: list[asyncio.Event] = []
+        wanted = [uri for uri in _wanted(call) if uri]
         for include in {id(owner.include): owner.include for owner in owners}.values():
             own = sorted({owner.own for owner in owners if owner.include is include})
-            wanted = [uri for uri in _wanted(call) if uri]
+            heard_of = asyncio.Event()
 
-            def hear(heard: Heard, include: Include = include, wanted: list[str] = wanted) -> None:
-                if heard.method == UPDATED:
+            def hear(heard: Heard, include: Include = include, heard_of: asyncio.Event = heard_of) -> None:
+                if heard.method == ACKNOWLEDGED:
+                    heard_of.set()
+                elif heard.method == UPDATED:
                     for uri in public_update((include,), heard.params, wanted):
                         tell(uri)
 
             params = listen_params(_meta(call), {"resourceSubscriptions": own})
             tasks.append(asyncio.get_running_loop().create_task(self._hear(call, include.spec, params, hear, None)))
+            acknowledged.append(heard_of)
 
         def end() -> None:
             for task in tasks:
                 task.cancel()
 
+        try:
+            await all_set(acknowledged, HEAR_PATIENCE)
+        except BaseException:
+            end()
+            raise
         return end
 
     def sweep(self) -> None:
@@ -223,7 +241,7 @@ class Views:
                 continue
 
             def hear(heard: Heard, part: Part = part) -> None:
-                if heard.method == "notifications/subscriptions/acknowledged":
+                if heard.method == ACKNOWLEDGED:
                     part.hears.set()
                 elif kinds := changed_kinds(heard):
                     self.expire(part.include.spec)
