@@ -14,8 +14,8 @@ CLIENTS := tests/clients/node_modules/.package-lock.json
 
 # Installs the Debian packages $(2) when the command $(1) fails, or says how to.
 debian = $(1) >/dev/null 2>&1 || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	echo "Installing Debian packages: $(2)"; apt-get -qq update && \
-	DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends $(2) >/dev/null; else \
+	echo "Installing Debian packages: $(2)"; apt-get -qq -o DPkg::Lock::Timeout=300 update && \
+	DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 install --no-install-recommends $(2) >/dev/null; else \
 	echo "Missing on this machine. On Debian: sudo apt-get install $(2)" >&2; exit 1; fi
 
 .DEFAULT_GOAL := help

@@ -21,15 +21,15 @@ def _open() -> Open:
 async def backup(
     desk: Any, file: Annotated[Path, typer.Argument(help="File to make; it is not overwritten.")]
 ) -> Outcome:
-    """Write everything that a database keeps into a file: all tenants, versions, keys and sealed secrets."""
+    """Write everything that a store keeps into a file: all tenants, versions, keys and sealed secrets."""
     return await desk.write(file)
 
 
 @on_store(_open, of_all=True)
 async def restore(
     desk: Any,
-    file: Annotated[Path, typer.Argument(help="What portico backup wrote, from a database of any kind.")],
-    replace: Annotated[bool, typer.Option("--replace", help="Remove everything that the database has now.")] = False,
+    file: Annotated[Path, typer.Argument(help="What portico backup wrote, from a store of any kind.")],
+    replace: Annotated[bool, typer.Option("--replace", help="Remove everything that the store has now.")] = False,
 ) -> Outcome:
-    """Put a backup into an empty database: all of it, or nothing when the file is not whole."""
+    """Put a backup into an empty store: all of it, or nothing when the file is not whole."""
     return await desk.restore(file, replace)

@@ -9,7 +9,7 @@ import typer
 from portico.apps.outcome import Outcome
 from portico.cli.on_store import Open, on_store
 
-app = typer.Typer(help="Tenants of a database, and the prefixes that they own.", no_args_is_help=True)
+app = typer.Typer(help="Tenants of a store, and the prefixes that they own.", no_args_is_help=True)
 
 
 def _open() -> Open:
