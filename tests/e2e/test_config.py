@@ -22,12 +22,11 @@ resources: [{{uri: "test://{marker}", name: marker, text: "{marker}"}}]
 """
 
 
-@pytest.fixture(params=["sqlite", "files"])
-def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
-    with made(request.param, tmp_path) as kind:
-        found = Desk(kind.url, tmp_path)
-        found.done("migrate")
-        yield found
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    found = Desk(f"sqlite:{tmp_path}/a.db", tmp_path)
+    found.done("migrate")
+    return found
 
 
 @pytest.fixture(params=STORES)
@@ -73,7 +72,12 @@ def test_what_is_applied_rolled_back_and_deleted_is_served_at_once(any_desk: Des
     assert desk.done("config", "diff", "a", "a.yaml") == ""
 
 
-def test_what_has_an_error_changes_nothing(desk: Desk) -> None:
+LOCAL = pytest.mark.parametrize("any_desk", ["sqlite", "files"], indirect=True)
+
+
+@LOCAL
+def test_what_has_an_error_changes_nothing(any_desk: Desk) -> None:
+    desk = any_desk
     desk.done("config", "apply", desk.write("a.yaml", document("first")))
     bad = desk.write("b.yaml", document("first", "b").replace("server: a", "server: nobody"))
     other = desk.write("c.yaml", document("third", "c", "/c"))
@@ -127,7 +131,9 @@ def test_what_was_exported_can_be_applied(desk: Desk) -> None:
     assert (desk.directory / "out/a.yaml").read_text() == "mine"
 
 
-def test_a_key_of_the_store_opens_an_endpoint_until_it_is_revoked(desk: Desk) -> None:
+@LOCAL
+def test_a_key_of_the_store_opens_an_endpoint_until_it_is_revoked(any_desk: Desk) -> None:
+    desk = any_desk
     guarded = document("first", more=", auth: {mode: apiKey}")
     desk.done("config", "apply", desk.write("a.yaml", guarded))
     with gateway(desk.directory, desk.url, "--poll", "0.1", "--copy", "off") as running:
