@@ -105,6 +105,14 @@ def test_a_database_that_does_not_answer_is_said(tmp_path: Path) -> None:
     assert doctor.wrong()[0] == "store"
 
 
+def test_sealed_secrets_beside_files_need_their_key_file_too(tmp_path: Path) -> None:
+    (tmp_path / "documents").mkdir()
+    doctor = Doctor(Desk(f"files:{tmp_path}/documents", tmp_path))
+    assert "key file" not in doctor(code=0)
+    without_file(doctor.desk)
+    assert doctor.wrong()[0] == "key file"
+
+
 def set_secret(desk: Desk) -> None:
     desk.done("secret", "set", "TOKEN", given="a-token")
 

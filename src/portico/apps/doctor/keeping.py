@@ -31,9 +31,12 @@ async def store(settings: Settings) -> tuple[list[Finding], Contents | None]:
 
 async def _files(settings: Settings, shown: str) -> tuple[list[Finding], Contents]:
     source = open_source(settings.store)
-    contents = await source.read()
-    await source.close()
-    return [Finding("store", f"{shown} has {len(contents.documents)} documents")], contents
+    try:
+        contents = await source.read()
+    finally:
+        await source.close()
+    found = [Finding("store", f"{shown} has {len(contents.documents)} documents")]
+    return [*found, *([key_file(settings, contents.secrets)] if contents.secrets else [])], contents
 
 
 async def _database(settings: Settings, shown: str) -> tuple[list[Finding], Contents]:
