@@ -44,7 +44,7 @@ async def _added(store: Store, document: str, entry: str, pipe: Connection) -> i
     began = time.monotonic()
     try:
         done = await store.documents.put(
-            DEFAULT_TENANT, document, text + f"{entry}\n".encode(), expected=version, author=entry, action="apply"
+            DEFAULT_TENANT, document, text + f"# {entry}\n".encode(), expected=version, author=entry, action="apply"
         )
     except Conflict:
         done = 0
@@ -52,9 +52,14 @@ async def _added(store: Store, document: str, entry: str, pipe: Connection) -> i
     return done
 
 
+def head(document: str) -> bytes:
+    """What a document is before anybody has added something: a file has to say what it is."""
+    return f"name: {document}\n".encode()
+
+
 async def _newest(store: Store, document: str) -> tuple[int, bytes]:
     try:
         kept = await store.documents.get(DEFAULT_TENANT, document)
     except Missing:
-        return 0, b""
+        return 0, head(document)
     return kept.version, kept.text
