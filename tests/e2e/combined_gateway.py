@@ -1,7 +1,7 @@
 """A gateway with five MCP servers as people install them, and REST tools, as one endpoint."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,18 +58,18 @@ class Combined:
 
 
 @contextmanager
-def combine(folder: Path) -> Iterator[Combined]:
+def combine(folder: Path, *settings: str, names: Sequence[str] = NAMES) -> Iterator[Combined]:
     servers, gone = Servers(folder), folder / "gone"
     servers.begin()
     with ExitStack() as stack:
         service = stack.enter_context(demo(folder))
         documents = folder / "documents"
         documents.mkdir()
-        (documents / "combined.json").write_text(json.dumps(document(folder, service.url, gone)))
-        yield Combined(stack.enter_context(gateway(folder, documents)), service, servers, gone)
+        (documents / "combined.json").write_text(json.dumps(document(folder, service.url, gone, names)))
+        yield Combined(stack.enter_context(gateway(folder, documents, *settings)), service, servers, gone)
 
 
-def document(folder: Path, service: str, gone: Path) -> dict[str, Any]:
+def document(folder: Path, service: str, gone: Path, names: Sequence[str]) -> dict[str, Any]:
     mcp_servers = entries(folder)
     memory = mcp_servers["memory"]
     started = f'test ! -e "{gone}" && exec "$@"'
@@ -79,7 +79,7 @@ def document(folder: Path, service: str, gone: Path) -> dict[str, Any]:
         "version": 1,
         "name": "combined",
         "routers": [{"prefix": "/all", "server": "all"}],
-        "servers": [{"name": "all", "include": [{"mcpServer": name, "prefix": f"{name}-"} for name in NAMES]}],
+        "servers": [{"name": "all", "include": [{"mcpServer": name, "prefix": f"{name}-"} for name in names]}],
         "tools": own_tools(f"{service}/users"),
         "mcpServers": mcp_servers,
     }

@@ -61,8 +61,10 @@ class Script:
         method = exchange.message.get("method")
         if method == "initialize" and self.era == "legacy":
             assert self.server is not None
-            self.server.sessions.add("session")
-            exchange.result(self._greeting({"protocolVersion": LEGACY}), Mcp_Session_Id="session")
+            self.server.made += 1
+            session = f"session-{self.server.made}"
+            self.server.sessions.add(session)
+            exchange.result(self._greeting({"protocolVersion": LEGACY}), Mcp_Session_Id=session)
         elif method == "server/discover" and self.era == "modern":
             hints = {"supportedVersions": [MODERN], "ttlMs": 0, "cacheScope": "public", "resultType": "complete"}
             exchange.result(self._greeting(hints))
@@ -121,10 +123,12 @@ class Asking:
         self.era = era
         self.client: Any = None
 
-    async def ask(self, method: str, params: dict[str, Any] | None = None) -> Reply:
+    async def ask(
+        self, method: str, params: dict[str, Any] | None = None, headers: dict[str, str | None] | None = None
+    ) -> Reply:
         if self.era == "modern":
-            return await self.gateway.modern(method, params or {}, path="/all")
-        return await self.client.request(method, params)
+            return await self.gateway.modern(method, params or {}, path="/all", headers=headers)
+        return await self.client.request(method, params, headers=headers)
 
     async def listen(self, *uris: str) -> Wire:
         """A stream that tells of the lists and of these resources, once their server knows."""
@@ -143,6 +147,20 @@ class Asking:
         return next(one for one in reversed(self.script.server.seen) if one.message.get("method") == method)
 
 
+def document(script: Script, include: dict[str, Any], server: dict[str, Any], more: dict[str, Any]) -> str:
+    assert script.server is not None
+    url = f"http://127.0.0.1:{script.server.port}/mcp"
+    return json.dumps(
+        {
+            "version": 1,
+            "name": "all",
+            "routers": [{"prefix": "/all", "server": "all"}],
+            "servers": [{"name": "all", "include": [{"mcpServer": "one", "prefix": "p_"} | include], **more}],
+            "mcpServers": {"one": {"url": url, "protocol": script.era} | server},
+        }
+    )
+
+
 async def told(stream: Wire, method: str) -> dict[str, Any]:
     """The params of the first such notification on a stream."""
     async with asyncio.timeout(15):
@@ -153,18 +171,22 @@ async def told(stream: Wire, method: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def asking(folder: Path, server_era: str, client_era: str, **more: Any) -> AsyncIterator[Asking]:
+async def asking(
+    folder: Path,
+    server_era: str,
+    client_era: str,
+    *,
+    include: dict[str, Any] | None = None,
+    server: dict[str, Any] | None = None,
+    **more: Any,
+) -> AsyncIterator[Asking]:
+    """`include`, `server` and `more` are what the document says beside the least: in the include, of the MCP server,
+    and in the server that includes it."""
     script = Script(server_era)
-    async with legacy_server(script.act) as server:
-        script.server = server
-        document = {
-            "version": 1,
-            "name": "all",
-            "routers": [{"prefix": "/all", "server": "all"}],
-            "servers": [{"name": "all", "include": [{"mcpServer": "one", "prefix": "p_"}], **more}],
-            "mcpServers": {"one": {"url": f"http://127.0.0.1:{server.port}/mcp", "protocol": server_era}},
-        }
-        async with running(folder, {"all.json": json.dumps(document)}) as gateway:
+    async with legacy_server(script.act) as fake:
+        script.server = fake
+        text = document(script, include or {}, server or {}, more)
+        async with running(folder, {"all.json": text}) as gateway:
             found = Asking(gateway, script, client_era)
             if client_era == "legacy":
                 found.client = await gateway.open(path="/all")

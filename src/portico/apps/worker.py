@@ -204,7 +204,7 @@ class Worker:
                 await asyncio.to_thread(self._memory.give_back)
 
     def _questions(self) -> tuple[str, ...]:
-        return ("figures", "status", "reload", "notify", "inspect", "replica")
+        return ("figures", "status", "reload", "notify", "inspect", "replica", "changed")
 
     def _question(self, name: str) -> Callable[[str], Any]:
         return lambda about: self._answer(name, about)
@@ -212,6 +212,8 @@ class Worker:
     async def _answer(self, question: str, about: str = "") -> Any:
         if question == "notify":
             return self.world.reloader.notified(about) or True
+        if question == "changed":
+            return self.world.heard_changed(about) or True
         if question == "figures":
             return self.world.figures.snapshot()
         if question == "reload":

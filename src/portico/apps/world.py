@@ -59,6 +59,7 @@ from portico.upstream.pool import Pool
 # A stream that is handed over keeps its connection, so there may be as many as there are streams. How long an answer
 # may take is the owner's business: whoever hands a request over waits for as long as it works.
 PEER_LIMITS = ClientLimits(connections=20_000, in_flight=40_000, first_byte=math.inf, breaker_failures=sys.maxsize)
+PEER_PATIENCE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +190,21 @@ class World:
         expel(self.live.current.endpoints, self.sessions, self.streams)
 
     def lists_changed(self, prefix: str, kinds: frozenset[str]) -> None:
-        """Lists of included servers are not what they were."""
+        """Lists of included servers are not what they were. Each worker has servers of its own, and a client that
+        listens at this one may ask another for the lists: so all tell their clients, and ask their servers anew."""
+        if self.place.peers is None:
+            self.tell_changed(prefix, kinds)
+        else:
+            about = " ".join((prefix, *sorted(kinds)))
+            self.spawn(self.peers.ask_all("changed", about, PEER_PATIENCE))
 
+    def heard_changed(self, about: str) -> None:
+        """A worker says so, of a prefix and kinds of list."""
+        prefix, *kinds = about.split(" ")
+        self.views.doubt(prefix)
+        self.tell_changed(prefix, frozenset(kinds))
+
+    def tell_changed(self, prefix: str, kinds: frozenset[str]) -> None:
         async def tell() -> None:
             for _ in self.subscriptions.announce(prefix, kinds, frozenset()):
                 await asyncio.sleep(0)

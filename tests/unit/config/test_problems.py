@@ -19,6 +19,9 @@ JWT = ROUTER + "/a\n  auth: {mode: jwt, issuer: 'https://i.example', jwks: 'http
 BACKED = TOOL + "  request: {url: 'http://h/{b}'}\n  args: [{name: b, in: path, required: true}]\nresources: "
 BACKED += "[{name: a, tool: get, uriTemplate: "
 
+SERVERS = HEAD + "mcpServers: {notes: {command: x}, tracker: {command: x}}\n"
+INCLUDE = SERVERS + "servers:\n- name: a\n  include:\n  - {mcpServer: notes, "
+
 ERRORS = {
     # Reading.
     "syntax": [HEAD + "values: {a: 1 ¦]"],
@@ -55,6 +58,8 @@ ERRORS = {
         TOOL + "  request: {url: http://h/, timeout: ¦soon}\n",
         TOOL + "  request: {url: http://h/, timeout: ¦-1}\n",
         HEAD + "servers: [{name: a, tools: ¦[x, x]}]\n",
+        INCLUDE + "prefix: ¦'n.'}\n",
+        INCLUDE + "override: {find: {name: ¦'look at'}}}\n",
     ],
     # Names and references.
     "duplicate-name": [
@@ -74,6 +79,16 @@ ERRORS = {
     ],
     "unknown-prompt": [HEAD + "servers: [{name: a, prompts: [¦hi]}]\n"],
     "unknown-resource": [HEAD + "servers: [{name: a, resources: [¦'a:b']}]\n"],
+    "unknown-mcp-server": [
+        SERVERS + "servers: [{name: a, include: [{mcpServer: ¦note}]}]\n",
+        HEAD + "servers: [{name: a, include: [{mcpServer: ¦notes}]}]\n",
+    ],
+    "override-without-prefix": [INCLUDE + "prefix: n_, override: {¦find: {name: look}}}\n"],
+    "name-collision": [
+        INCLUDE + "override: {find: {name: ¦get}}}\ntools: [{name: get, request: {url: http://h/}}]\n",
+        INCLUDE + "override: {find: {name: look}, seek: {name: ¦look}}}\n",
+        INCLUDE + "override: {find: {name: look}}}\n  - {mcpServer: tracker, override: {seek: {name: ¦look}}}\n",
+    ],
     # Routers.
     "auth-mode-not-built": [ROUTER + "/a\n  auth: {mode: ¦magic}\n"],
     "auth-field-of-another-mode": [
@@ -224,6 +239,9 @@ ERRORS = {
 }
 
 WARNINGS = {
+    "pattern-never-matches": [INCLUDE + "tools: [¦find_code, '!find_*']}\n", INCLUDE + "resources: [¦'a:b', '!*']}\n"],
+    "override-never-used": [INCLUDE + "prefix: n_, tools: [find], prompts: [], override: {¦n_seek: {title: x}}}\n"],
+    "included-twice": [INCLUDE + "prefix: n_}\n  - {mcpServer: ¦notes, prefix: n_}\n"],
     "key-expired": [KEYED.replace("}\n    ", ", expires: ¦'2020-01-01'}\n")],
     "leading-zeros": [HEAD + "values: {zip: ¦01234}\n"],
     "unknown-keyword": [ARG + "{name: a, in: query, ¦defualt: x}\n"],

@@ -129,6 +129,13 @@ class Views:
                 if part.include.spec == spec:
                     part.until = 0.0
 
+    def doubt(self, prefix: str) -> None:
+        """Another worker says that lists of this endpoint are not what they were."""
+        for view in self._views.values():
+            if view.endpoint.prefix == prefix:
+                for part in view.parts:
+                    part.until = 0.0
+
     async def follow(self, call: Call, owners: Collection[Owner], tell: Callable[[str], None]) -> Callable[[], None]:
         """Listen to servers for resources of theirs; wait for those that acknowledge in time. Returns what ends it."""
         tasks: list[asyncio.Task[None]] = []
