@@ -14,13 +14,13 @@ import pytest
 from tests.e2e import processes
 from tests.e2e.attacks import ATTACKS, Attacker
 from tests.e2e.conversation import LEGACY, connection, modern_request, result_of
-from tests.e2e.processes import Gateway, until
+from tests.e2e.footprint import CALM, calm
+from tests.e2e.processes import Gateway
 from tests.fakes import rest
 from tests.fakes.hostile import hostile_services
 
 SECONDS = float(os.environ.get("PORTICO_SOAK_SECONDS", "20"))
 WARM = 8.0
-CALM = 60.0
 
 pytestmark = [pytest.mark.anyio, pytest.mark.soak, pytest.mark.timeout(SECONDS + WARM + 2 * CALM + 60)]
 
@@ -100,37 +100,6 @@ def echo(word: str) -> dict:
     return {"name": "echo", "arguments": {"word": word}}
 
 
-@dataclass(frozen=True)
-class Footprint:
-    """What a gateway holds."""
-
-    memory: float
-    descriptors: int
-    connections: int
-    sessions: int
-    streams: int
-    calls: int
-    tasks: int
-
-    @classmethod
-    def of(cls, gateway: Gateway) -> "Footprint":
-        (status,) = gateway.status()
-        pid = status["pid"]
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        resident = next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
-        named = {name: status[name] for name in ("connections", "sessions", "streams", "calls", "tasks")}
-        return cls(resident / 1024, len(os.listdir(f"/proc/{pid}/fd")), **named)
-
-    def exceeds(self, baseline: "Footprint") -> dict[str, tuple[float, float]]:
-        """What is more than a tenth above; of counts, one or two more may be under way just now."""
-        found = {}
-        for name in self.__dataclass_fields__:
-            now, then = getattr(self, name), getattr(baseline, name)
-            if now > then * 1.1 + (0 if name == "memory" else 2):
-                found[name] = (now, then)
-        return found
-
-
 @contextlib.asynccontextmanager
 async def attacked(gateway: Gateway, seed: int) -> AsyncIterator[list[Attacker]]:
     port = int(gateway.url.rpartition(":")[2])
@@ -156,21 +125,6 @@ async def being_polite(url: str) -> AsyncIterator[Polite]:
             task.cancel()
         ends = await asyncio.gather(*tasks, return_exceptions=True)
         assert [end for end in ends if not isinstance(end, asyncio.CancelledError)] == []
-
-
-async def calm(gateway: Gateway, like: Footprint | None = None) -> Footprint:
-    """What the gateway holds when nothing happens any more: as little as a footprint from before, or no session."""
-
-    def look() -> Footprint | None:
-        found = Footprint.of(gateway)
-        too_much = found.exceeds(like) if like is not None else found.sessions + found.streams + found.calls
-        return None if too_much else found
-
-    try:
-        return await asyncio.to_thread(until, look, "calm", CALM)
-    except AssertionError as error:
-        more = Footprint.of(gateway).exceeds(like) if like is not None else Footprint.of(gateway)
-        raise AssertionError(f"The gateway still holds {more}") from error
 
 
 async def test_abuse_harms_nobody_else_and_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.fakes.asking import FORM, Asking
+from tests.fakes.garbage import garbage_kept
 from tests.fakes.gateway import LEGACY, Gateway, body, running
 from tests.fakes.http_wire import Reply
 from tests.fakes.mcp_http import Exchange, LegacyServer, legacy_server
@@ -146,6 +147,16 @@ async def test_a_call_whose_client_never_answers_is_given_up(tmp_path: Path) -> 
         await until(lambda: waiting(gateway) == 0)
         await until(lambda: "notifications/cancelled" in server.methods())
         assert "has expired" in (await ask(gateway, **retry)).error["message"]
+
+
+async def test_a_call_that_waited_leaves_nothing_to_the_garbage_collector(tmp_path: Path) -> None:
+    async with asking(tmp_path, limit_parked_time=0.5) as (gateway, server):
+        await ask(gateway, **await begun(gateway))
+        with garbage_kept() as found:
+            await ask(gateway, **await begun(gateway))
+            await begun(gateway)
+            await until(lambda: waiting(gateway) == 0 and "notifications/cancelled" in server.methods())
+        assert {type(one).__name__ for one in found} & {"Parked", "Heard", "Asked", "Task", "AnswerStream"} == set()
 
 
 async def test_calls_that_wait_are_bounded_for_each_caller(tmp_path: Path) -> None:

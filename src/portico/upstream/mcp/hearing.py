@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Collection
+from weakref import ref
 
 import msgspec
 
@@ -123,8 +124,12 @@ class Hearing:
             self._spread(heard)
 
     def _answering(self, identifier: int | str, heard: Heard, waiting: list[Asked]) -> Callable[[bytes], None]:
+        # It is kept with the question itself, which so does not wait for the garbage collector.
+        answered = ref(heard)
+
         def answer(member: bytes) -> None:
-            if self._questions.get(identifier) is not heard:
+            question = self._questions.get(identifier)
+            if question is None or question is not answered():
                 return
             del self._questions[identifier]
             for one in waiting:

@@ -53,7 +53,7 @@ class Health:
     since: float
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class Heard:
     """Something that the upstream says: a notification, or a request of its own when `answer` is there.
 

@@ -58,27 +58,29 @@ class Parked:
     async def turn(self, hear: Hear | None, token: bytes | None) -> Outcome | None:
         """Go on until the call has ended, whose outcome this is, or needs input: None. What is said meanwhile goes to
         `hear`, progress under `token`. Cancelling this cancels the call. Raises what the call raised."""
-        assert self._task is not None
+        task = self._task
+        assert task is not None
         self.waits, self._hear, self._token = False, hear, token
         if self._questions:
             self._gather()
         try:
-            while not self._task.done():
+            while not task.done():
                 self._turn = asyncio.get_running_loop().create_future()
                 await self._turn
                 if self._failure is not None:
                     break
-                if self._questions and self._gathering is None and not self._task.done():
+                if self._questions and self._gathering is None and not task.done():
                     return None
         except asyncio.CancelledError:
             self.cancel()
             raise
         finally:
             self._turn = self._hear = None
+        self._task = None
         self._refuse_all("The call has ended.")
         if self._failure is not None:
             raise self._failure
-        return self._task.result()
+        return task.result()
 
     def hear(self, heard: Heard) -> None:
         """Something that the server says about this call."""
@@ -129,6 +131,7 @@ class Parked:
             self._gathering = None
         if self._task is not None:
             self._task.cancel()
+            self._task = None
         self._refuse_all("The client did not answer.")
 
     def _give_up(self, failure: RpcError) -> None:
