@@ -64,8 +64,9 @@ def modern_outcome(method: str, outcome: Outcome, server: msgspec.Raw | None, hi
         return _recoded(outcome, errors.RESOURCE_NOT_FOUND, errors.INVALID_PARAMS)
     body = body_of(outcome)
     tail = hints if method in _CACHED else b""
-    if b'"_meta"' not in body and b'resultType"' not in body and b'"ttlMs"' not in body and b"\\u" not in body:
-        inner = body.strip()[1:-1]
+    stripped = body.strip()
+    if stripped[:1] == b"{" and _has_nothing_to_translate(body):
+        inner = stripped[1:-1]
         head = b'"result":{"resultType":"complete"' + (
             b',"_meta":{"%b":%b}' % (SERVER.encode(), server) if server else b""
         )
@@ -78,6 +79,16 @@ def modern_outcome(method: str, outcome: Outcome, server: msgspec.Raw | None, hi
         found.pop(name, None)
     inner = encode({"resultType": _COMPLETE, **found, "_meta": meta})[:-1]
     return Outcome(b'"result":' + inner + tail + b"}", False)
+
+
+def _has_nothing_to_translate(body: bytes) -> bool:
+    return (
+        b'"_meta"' not in body
+        and b'"resultType"' not in body
+        and b'"ttlMs"' not in body
+        and b'"cacheScope"' not in body
+        and b"\\u" not in body
+    )
 
 
 # For legacy clients of modern servers ---------------------------------------------------------------------------------
