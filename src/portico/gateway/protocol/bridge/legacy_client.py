@@ -7,12 +7,12 @@ before it answers, the client is asked as servers of its era do, and the request
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import msgspec
 
+from portico.gateway.protocol.bridge.asking import NoAnswer, ask, without_questions
 from portico.gateway.protocol.bridge.members import (
     Members,
     body_of,
@@ -23,14 +23,14 @@ from portico.gateway.protocol.bridge.members import (
     result,
     value_of,
 )
-from portico.gateway.protocol.bridge.parameters import Mirrors, headers_of, mirrors_in
-from portico.gateway.protocol.bridge.parked import ASKABLE, MOST_QUESTIONS, MOST_ROUNDS
+from portico.gateway.protocol.bridge.parameters import Mirrors, lacks_headers, mirrored, mirrors_in
+from portico.gateway.protocol.bridge.parked import MOST_ROUNDS
 from portico.gateway.protocol.bridge.subscription import Seat, Subscription
 from portico.gateway.protocol.bridge.translation import LEVEL, greeting, legacy_outcome, who_asks
 from portico.gateway.session.session import LEVELS
 from portico.upstream.mcp.direct import Direct, Rest
 from portico.upstream.mcp.http_stateless import header_value
-from portico.upstream.mcp.upstream import Conversation, Era, Hear, Heard, Hello, Outcome
+from portico.upstream.mcp.upstream import Conversation, Era, Hear, Hello, Outcome
 from portico.wire import errors
 from portico.wire.jsonrpc import Id
 
@@ -38,16 +38,6 @@ FIRST_LEVEL = "info"
 MOST_PAGES = 100
 MOST_NAMES = 1_000
 PATIENCE = 10.0
-_PAUSE = 0.1
-_LONGEST_PAUSE = 2.0
-
-
-class NoAnswer(Exception):
-    """The client refused what the server wants to know; `member` is the error that it gave. It never leaves here."""
-
-    def __init__(self, member: bytes) -> None:
-        super().__init__()
-        self.member = member
 
 
 class Prepared:
@@ -125,7 +115,7 @@ class LegacyClient:
                 self._complete(params, {}),
                 identifier=identifier,
                 deadline=deadline,
-                hear=_without_questions(hear),
+                hear=without_questions(hear),
             )
             if isinstance(first, Outcome) and not first.is_error and b"input_required" not in first.member:
                 return legacy_outcome("tools/call", first, members_of(body_of(first)))
@@ -155,10 +145,10 @@ class LegacyClient:
                     self._complete(params, added),
                     identifier=asked_as,
                     deadline=deadline,
-                    hear=_without_questions(hear),
-                    headers=self._headers(method, params, headers),
+                    hear=without_questions(hear),
+                    headers=mirrored(self._mirrors, method, params, headers),
                 )
-            if outcome.is_error and not listed and method == "tools/call" and _lacks_headers(outcome):
+            if outcome.is_error and not listed and method == "tools/call" and lacks_headers(outcome):
                 listed = True
                 await self._learn(deadline, headers)
                 continue
@@ -171,7 +161,7 @@ class LegacyClient:
                 break
             began = self._clock()
             try:
-                added = await self._ask(found, hear, number)
+                added = await ask(found, hear, number, self._patience)
             except NoAnswer as refusal:
                 return Outcome(refusal.member, True)
             deadline += self._clock() - began
@@ -206,12 +196,6 @@ class LegacyClient:
         found["_meta"] = raw({**members_of(found.get("_meta")), **self._meta})
         return encode(found | added)
 
-    def _headers(self, method: str, params: bytes | None, headers: Mapping[str, str]) -> Mapping[str, str]:
-        if method != "tools/call" or not self._mirrors:
-            return headers
-        wanted = self._mirrors.get(value_of(members_of(params).get("name")) or "")
-        return {**headers, **headers_of(wanted, params)} if wanted else headers
-
     async def _learn(self, deadline: float, headers: Mapping[str, str]) -> None:
         """Which arguments the server wants in headers, as its list of tools says."""
         cursor: dict[str, Any] = {}
@@ -229,27 +213,6 @@ class LegacyClient:
             if outcome.is_error or not isinstance(after, str):
                 return
             cursor = {"cursor": after}
-
-    async def _ask(self, found: Members, hear: Hear | None, number: int) -> Members:
-        """`inputResponses` and `requestState` of the next try; or NoAnswer."""
-        asked = members_of(found.get("inputRequests"))
-        added = {"requestState": found["requestState"]} if "requestState" in found else {}
-        if not asked:
-            await asyncio.sleep(min(_PAUSE * 2**number, _LONGEST_PAUSE))
-            return added
-        if len(asked) > MOST_QUESTIONS or hear is None:
-            raise NoAnswer(error(errors.INTERNAL_ERROR, "The server asked more than this client can be asked.").member)
-        waiting = {key: _put(question, hear) for key, question in asked.items()}
-        try:
-            async with asyncio.timeout(self._patience):
-                answers = {key: await answer for key, answer in waiting.items()}
-        except TimeoutError:
-            raise NoAnswer(error(errors.CANCELLED, "The client did not answer what the server asked.").member) from None
-        finally:
-            for answer in waiting.values():
-                answer.cancel()
-        added["inputResponses"] = raw(answers)
-        return added
 
     def _set_level(self, params: bytes | None) -> Outcome:
         level = value_of(members_of(params).get("level"))
@@ -273,38 +236,6 @@ class LegacyClient:
         return error(errors.RESOURCE_NOT_FOUND, text, {"uri": uri})
 
 
-def _put(question: msgspec.Raw, hear: Hear) -> asyncio.Future[msgspec.Raw]:
-    """Ask the client one question. What it answers is the future's result."""
-    answer: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
-    # Who waits for several may never come to see that one of them failed.
-    answer.add_done_callback(lambda done: None if done.cancelled() else done.exception())
-    found = members_of(question)
-    method, params = value_of(found.get("method")), members_of(found.get("params"))
-
-    def take(member: bytes) -> None:
-        if answer.done():
-            return
-        kind, _, body = member.partition(b":")
-        if kind == b'"result"':
-            answer.set_result(msgspec.Raw(body))
-        else:
-            answer.set_exception(NoAnswer(member))
-
-    if method not in ASKABLE:
-        take(error(errors.INTERNAL_ERROR, "The server asked what clients are not asked.").member)
-        return answer
-    if method == "elicitation/create" and value_of(params.get("mode")) == "url":
-        # Revision 2025-11-25 wants it; nobody tells of its completion any more.
-        params.setdefault("elicitationId", raw(secrets.token_urlsafe(12)))
-    hear(Heard(method, encode(params) if params else None, take))
-    return answer
-
-
-def _without_questions(hear: Hear | None) -> Hear:
-    """What the server says about a request; modern servers ask nothing in this way."""
-    return lambda heard: hear(heard) if hear is not None and heard.answer is None else None
-
-
 def _name(params: bytes) -> str | None:
     try:
         return _decode_named(params).name
@@ -317,7 +248,3 @@ class _Named(msgspec.Struct):
 
 
 _decode_named = msgspec.json.Decoder(_Named).decode
-
-
-def _lacks_headers(outcome: Outcome) -> bool:
-    return value_of(members_of(body_of(outcome)).get("code")) == errors.HEADER_MISMATCH

@@ -16,13 +16,12 @@ import msgspec
 from portico import __version__
 from portico.gateway.protocol.bridge.held import Held
 from portico.gateway.protocol.bridge.lanes import Lane, Lanes
+from portico.gateway.protocol.bridge.listening import listen
 from portico.gateway.protocol.bridge.members import (
     body_of,
     encode,
-    error,
     error_member,
     members_of,
-    raw,
     result,
     value_of,
 )
@@ -35,19 +34,14 @@ from portico.gateway.protocol.bridge.translation import (
     modern_outcome,
     without_protocol,
 )
-from portico.gateway.protocol.params import Filter
 from portico.gateway.session.session import LEVELS
-from portico.upstream.mcp.hearing import RECONNECTED
 from portico.upstream.mcp.upstream import Conversation, Era, Hear, Heard, Hello, McpUpstream, Outcome
 from portico.wire import errors, versions
 from portico.wire.jsonrpc import Id
 
-MOST_SUBSCRIPTIONS = 1_000
 MOST_CAPABILITIES = 16_384
-SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
 _MAY_WAIT = frozenset(("tools/call", "prompts/get", "resources/read"))
 _URL_ELICITATION_REQUIRED = -32042
-_KINDS = ("tools", "prompts", "resources")
 # No client's name: the session is that of many. It also keeps it apart from the sessions of legacy clients, which
 # settle levels and subscriptions by themselves.
 _CLIENT = encode({"name": "portico", "title": "Clients of 2026-07-28", "version": __version__})
@@ -110,7 +104,7 @@ class ModernClient:
         if method == "server/discover":
             return Outcome(b'"result":' + self.greeting, False)
         if method == "subscriptions/listen":
-            return await self._listen(params, identifier, hear)
+            return await listen(self._shared, params, identifier, hear, self._until_replaced)
         kept, meta = without_protocol(params)
         level = value_of(meta.get(LEVEL))
         hear = _quiet(hear, level)
@@ -152,6 +146,10 @@ class ModernClient:
 
     def release(self) -> None:
         """Each request holds what it needs."""
+
+    async def _shared(self) -> tuple[Conversation, Held]:
+        conversation = await self._upstream.legacy(self._hello)
+        return conversation, self._held(conversation)
 
     async def _enter(self, lane: Lane, level: Any) -> tuple[Conversation, Callable[[], None]]:
         """The lane's conversation, which logs from that level on at least, and what leaves it."""
@@ -201,76 +199,6 @@ class ModernClient:
             for number, one in enumerate(listed[:MOST_QUESTIONS], 1)
         }
         return result({"resultType": "input_required", "inputRequests": asked})
-
-    async def _listen(self, params: bytes | None, identifier: Id, hear: Hear | None) -> Outcome:
-        """Until the client leaves, or the upstream is replaced."""
-        try:
-            wanted = msgspec.json.decode(params or b"{}", type=_Listen).notifications
-        except (msgspec.MsgspecError, RecursionError) as problem:
-            return error(errors.INVALID_PARAMS, f"The params do not fit: {problem}")
-        if len(wanted.resource_subscriptions) > MOST_SUBSCRIPTIONS:
-            return error(errors.INVALID_PARAMS, f"A subscription names at most {MOST_SUBSCRIPTIONS} resources.")
-        conversation = await self._upstream.legacy(self._hello)
-        held = self._held(conversation)
-        uris: list[str] = []
-        subscriber: Subscriber | None = None
-        try:
-            if "resources" in held.capabilities and "subscribe" in members_of(held.capabilities["resources"]):
-                for uri in dict.fromkeys(wanted.resource_subscriptions):
-                    if await held.subscribe(uri):
-                        uris.append(uri)
-            granted = Filter(**_granted(held, wanted), resource_subscriptions=uris)
-            subscriber = Subscriber(identifier, granted, hear)
-            held.listening.add(subscriber.hear)
-            subscriber.tell("notifications/subscriptions/acknowledged", {"notifications": granted})
-            await self._until_replaced()
-        finally:
-            if subscriber is not None:
-                held.listening.discard(subscriber.hear)
-            for uri in uris:
-                held.unsubscribe(uri)
-            conversation.release()
-        meta: dict[str, Any] = {SUBSCRIPTION: identifier}
-        return Outcome(b'"result":' + encode({"resultType": "complete", "_meta": meta}), False)
-
-
-class Subscriber:
-    """One open subscription of a modern client: what it was granted, and where it is told."""
-
-    def __init__(self, identifier: Id, granted: Filter, hear: Hear | None) -> None:
-        self._identifier = identifier
-        self._kinds = [kind for kind in _KINDS if getattr(granted, f"{kind}_list_changed")]
-        self._uris = tuple(granted.resource_subscriptions)
-        self._hear = hear
-
-    def hear(self, heard: Heard) -> None:
-        if heard.method == RECONNECTED:
-            for kind in self._kinds:
-                self.tell(f"notifications/{kind}/list_changed", {})
-            for uri in self._uris:
-                self.tell("notifications/resources/updated", {"uri": uri})
-        elif heard.method == "notifications/resources/updated":
-            found = members_of(heard.params)
-            uri = value_of(found.get("uri"))
-            if isinstance(uri, str) and any(uri == one or uri.startswith(one.rstrip("/") + "/") for one in self._uris):
-                self.tell(heard.method, found)
-        elif any(heard.method == f"notifications/{kind}/list_changed" for kind in self._kinds):
-            self.tell(heard.method, members_of(heard.params))
-
-    def tell(self, method: str, params: Mapping[str, Any]) -> None:
-        if self._hear is not None:
-            meta = members_of(params.get("_meta")) | {SUBSCRIPTION: raw(self._identifier)}
-            self._hear(Heard(method, encode({**params, "_meta": meta})))
-
-
-def _granted(held: Held, wanted: Filter) -> dict[str, bool]:
-    """Whether or not the server tells of changes: one that is back after it was away has changed for all we know."""
-    names = {kind: f"{kind}_list_changed" for kind in _KINDS}
-    return {name: getattr(wanted, name) and kind in held.capabilities for kind, name in names.items()}
-
-
-class _Listen(msgspec.Struct):
-    notifications: Filter
 
 
 def hello_of(capabilities: Any, owner: str | None) -> Hello:

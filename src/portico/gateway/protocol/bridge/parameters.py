@@ -5,12 +5,15 @@ A legacy client knows nothing of that (specification 2026-07-28, server/tools an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from portico.gateway.protocol.bridge.members import members_of, value_of
+from portico.gateway.protocol.bridge.members import body_of, members_of, value_of
 from portico.upstream.mcp.http_stateless import header_value
+from portico.upstream.mcp.upstream import Outcome
+from portico.wire import errors
 
 Path = tuple[str, ...]
 Mirrors = dict[str, list[tuple[str, Path]]]
@@ -38,6 +41,19 @@ def headers_of(wanted: list[tuple[str, Path]], params: bytes | None) -> dict[str
         if text is not None:
             found[name] = header_value(text)
     return found
+
+
+def mirrored(mirrors: Mirrors, method: str, params: bytes | None, headers: Mapping[str, str]) -> Mapping[str, str]:
+    """The headers of a request, with those that its arguments go into."""
+    if method != "tools/call" or not mirrors:
+        return headers
+    wanted = mirrors.get(value_of(members_of(params).get("name")) or "")
+    return {**headers, **headers_of(wanted, params)} if wanted else headers
+
+
+def lacks_headers(outcome: Outcome) -> bool:
+    """Whether a server refused a call because of such headers."""
+    return value_of(members_of(body_of(outcome)).get("code")) == errors.HEADER_MISMATCH
 
 
 def _annotated(schema: Any, path: Path) -> list[tuple[str, Path]]:
