@@ -25,7 +25,8 @@ def test_what_a_text_says_is_found_however_it_is_written(
     for style in ('"', "'", "|", None):
         text = yaml.dump(document, default_style='"' if quotes else style, default_flow_style=flow, allow_unicode=True)
         assert whose(text.encode("utf-8", "replace"), "a.yaml") == expected
-    assert whose(json.dumps(document, indent=2 if flow else 0).encode(), "a.json") == expected
+    for key in ("a.json", "a.yaml"):
+        assert whose(json.dumps(document, indent=2 if flow else None).encode(), key) == expected
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,7 @@ def test_what_a_text_says_is_found_however_it_is_written(
         b" name: [",
         b"name: " + b"a" * 64,
         b"description: |\n  name: a",
+        b"{" * 100_000,
     ],
 )
 def test_a_text_that_does_not_say_it_is_nobodys(text: bytes) -> None:
@@ -57,3 +59,7 @@ def test_no_text_is_too_odd(text: bytes) -> None:
 
 def test_a_broken_text_still_says_it() -> None:
     assert whose(b"name: a # mine\r\ntools: [\n", "a.yaml") == ("default", "a")
+
+
+def test_a_json_text_that_says_it_twice_is_whose_it_says_first() -> None:
+    assert whose(b'{"name": "a", "name": "b"}', "a.json") == ("default", "a")
