@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from bench import streams, swap
+from tests.fakes.databases import STORES, made
+
+from bench import publish, streams, swap
 from bench.client import Client
 from bench.load import CONNECTIONS, Load, Measure, run
 from bench.machine import describe, share_out
 from bench.messages import modern
+from bench.processes import free_port
 from bench.profile import profile
 from bench.report import SATURATED, Report, Row
 from bench.scenarios import (
@@ -27,7 +32,7 @@ from bench.scenarios import (
 from bench.servers import Server, Servers
 
 DISTURBED = 0.03
-SINGLES = ("latency", *streams.KINDS, "swap", "start")
+SINGLES = ("latency", *streams.KINDS, "swap", "publish", "start")
 READY = modern(MCP, "tools/list", {})
 
 
@@ -81,6 +86,9 @@ class Run:
                 self._streams(kind)
         if self._plan.has("swap"):
             self._swap()
+        if self._plan.has("publish"):
+            for kind in STORES:
+                self._publish(kind)
         if self._plan.has("start"):
             self._start_time()
         return self._report
@@ -186,6 +194,27 @@ class Run:
         self._say("longest call without a swap", 1000 * found["calm"], "ms")
         self._say(f"{what}, memory before", found["before"] / 2**20, "MiB")
         self._say(f"{what}, memory after", found["after"] / 2**20, "MiB")
+
+    def _publish(self, kind: str) -> None:
+        directory = self._directory / f"publish-{kind}"
+        directory.mkdir()
+        with ExitStack() as stack:
+            try:
+                url = stack.enter_context(made(kind, directory)).url
+            except AssertionError as error:
+                self._warn(f"Publishing to {kind} is not measured: {error}")
+                return
+            asyncio.run(publish.fill(url))
+            admin = free_port()
+            settings = ["--admin-token", publish.TOKEN, "--poll", str(publish.POLL), "--copy", str(directory / "copy")]
+            server = self._servers.on_store(f"publish-{kind}", url, self._cores.server, admin, *settings)
+            found = asyncio.run(publish.measure(server, url, admin, self._upstream.port))
+            self._servers.end(server)
+        what = f"{kind}, {publish.DOCUMENTS:,} documents of {swap.TOOLS} tools"
+        self._say(f"{what}: start to the first answered call", found["start"], "s")
+        self._say(f"{what}: from a change to a call that sees it, announced", found["told"], "s")
+        self._say(f"{what}: the same when nobody tells, with --poll {publish.POLL}", found["looked"], "s")
+        self._say(f"{what}: memory afterwards", found["memory"] / 2**20, "MiB")
 
     def _start_time(self) -> None:
         """From the command to the first answered tool call."""

@@ -128,7 +128,12 @@ class Servers:
 
     def gateway(self, cores: str, upstream: Server, workers: int = 1, name: str = "gateway") -> Server:
         """As a user starts it: default limits, access log and metrics on."""
-        return self._gateway(name, self._documents(name, upstream), cores, workers)
+        store = f"files:{self._documents(name, upstream)}"
+        return self._gateway(name, store, cores, ["--admin", "off", "--workers", str(workers)])
+
+    def on_store(self, name: str, store: str, cores: str, admin: int, *settings: str) -> Server:
+        """A gateway on any store, with an admin listener."""
+        return self._gateway(name, store, cores, ["--admin", f"127.0.0.1:{admin}", *settings])
 
     def relay(self, cores: str, upstream_cores: str) -> Server:
         """A gateway before MCP servers that run on other cores and cost it nothing that counts."""
@@ -138,12 +143,12 @@ class Servers:
         documents = self._directory / "relay-documents"
         documents.mkdir()
         (documents / "relays.json").write_text(json.dumps(relays(port, upstream_cores)))
-        return self._gateway("relay", documents, cores, apart=MCP_SERVER)
+        return self._gateway("relay", f"files:{documents}", cores, ["--admin", "off"], apart=MCP_SERVER)
 
-    def _gateway(self, name: str, documents: Path, cores: str, workers: int = 1, apart: str = "") -> Server:
+    def _gateway(self, name: str, store: str, cores: str, settings: list[str], apart: str = "") -> Server:
         port = free_port()
-        command = [PORTICO, "gateway", "--store", f"files:{documents}", "--port", str(port), "--admin", "off"]
-        command += ["--workers", str(workers), "--secrets", str(EXAMPLES / "secrets"), "--log", "json"]
+        command = [PORTICO, "gateway", "--store", store, "--port", str(port), *settings]
+        command += ["--secrets", str(EXAMPLES / "secrets"), "--log", "json"]
         return self._start(name, command, port, cores, apart)
 
     def fastmcp(self, cores: str, upstream: Server) -> Server:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from bench.client import FIRST, Client
 from bench.messages import modern
@@ -55,25 +56,30 @@ class Caller(threading.Thread):
         return self.longest
 
 
+def document(number: int, generation: int = 1) -> dict[str, Any]:
+    """One of them, with the generation in the description of its tools."""
+    name = f"swap-{number:04}"
+    tools = [
+        {
+            "name": f"tool_{tool}",
+            "description": f"Tool {tool} of generation {generation}.",
+            "args": [
+                {"name": "id", "in": "path", "type": "string", "required": True},
+                {"name": "limit", "in": "query", "type": "integer", "minimum": 1, "maximum": 100},
+            ],
+            "request": {"url": "http://127.0.0.1:5240/things/{id}"},
+            "response": {"body": {"id": "{{ response.json.id }}"}},
+        }
+        for tool in range(TOOLS)
+    ]
+    routers = [{"prefix": f"/{name}", "server": name}]
+    return {"version": 1, "name": name, "routers": routers, "servers": [{"name": name}], "tools": tools}
+
+
 def write(directory: Path, generation: int) -> None:
-    """All documents, each with the generation in the description of its tools."""
     for number in range(DOCUMENTS):
-        name = f"swap-{number:04}"
-        tools = [
-            {
-                "name": f"tool_{tool}",
-                "description": f"Tool {tool} of generation {generation}.",
-                "args": [
-                    {"name": "id", "in": "path", "type": "string", "required": True},
-                    {"name": "limit", "in": "query", "type": "integer", "minimum": 1, "maximum": 100},
-                ],
-                "request": {"url": "http://127.0.0.1:5240/things/{id}"},
-                "response": {"body": {"id": "{{ response.json.id }}"}},
-            }
-            for tool in range(TOOLS)
-        ]
-        document = {"version": 1, "name": name, "routers": [{"prefix": f"/{name}", "server": name}]}
-        (directory / f"{name}.json").write_text(json.dumps({**document, "servers": [{"name": name}], "tools": tools}))
+        found = document(number, generation)
+        (directory / f"{found['name']}.json").write_text(json.dumps(found))
 
 
 def measure(server: Server, directory: Path) -> dict[str, float]:
