@@ -13,10 +13,12 @@ class Asking:
 
     def __init__(self) -> None:
         self.waiting: dict[Any, Exchange] = {}
-        self.count = 0
+        self.count = self.calls = self.cancelled = 0
 
     async def act(self, exchange: Exchange) -> bool:
         message = exchange.message
+        self.calls += message.get("method") == "tools/call"
+        self.cancelled += message.get("method") == "notifications/cancelled"
         if message.get("method") == "tools/list":
             tools = [{"name": name, "inputSchema": {"type": "object"}} for name in ("ask", "forever", "secret")]
             exchange.result({"tools": tools})
