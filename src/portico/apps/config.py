@@ -6,7 +6,6 @@ announced.
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from typing import Any
 
 from portico.apps.author import author
 from portico.apps.desk import Desk
+from portico.apps.difference import difference
 from portico.apps.outcome import Outcome, code_of
 from portico.apps.printing import moment, table
 from portico.config.check import Checked, Tenancy, check, check_together
@@ -206,8 +206,3 @@ def write_all(texts: Mapping[Path, bytes], directory: Path) -> Outcome:
         path.write_bytes(text)
     written = [str(path) for path in texts]
     return Outcome(written, {"written": written})
-
-
-def difference(before: bytes, after: bytes, old: str, new: str) -> list[str]:
-    was, now = (text.decode(errors="replace").splitlines() for text in (before, after))
-    return list(difflib.unified_diff(was, now, old, new, lineterm=""))
