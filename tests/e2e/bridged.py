@@ -1,11 +1,12 @@
 """Real SDK clients at endpoints whose server speaks the other era, and what they are asked on the way."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.clients.driver import run_driver
 from tests.conformance.upstreams import relayed, serving, upstream
 from tests.e2e.processes import until
@@ -75,6 +76,17 @@ class Client:
         return run_driver(
             self.kind, url, operations, mode=self.mode, transport=self.transport, answers={**ANSWERS, **answers}
         )
+
+
+def crossed(legs: Iterable[Any], clients: Iterable[Client], named: Callable[[Any], str] = str) -> pytest.MarkDecorator:
+    """Each leg, whose name tells the era of its server, with each client of the other one."""
+    pairs = [
+        pytest.param(leg, client, id=f"{named(leg)}-{client}")
+        for leg in legs
+        for client in clients
+        if client.mode not in named(leg)
+    ]
+    return pytest.mark.parametrize(("place", "client"), pairs, indirect=["place"])
 
 
 @contextmanager

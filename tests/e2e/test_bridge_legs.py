@@ -14,6 +14,7 @@ from tests.e2e.bridged import (
     check_that_it_is_told_of_changes_and_logs,
     check_that_it_is_told_of_progress,
     check_that_it_may_refuse,
+    crossed,
 )
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
@@ -34,31 +35,30 @@ def named(leg: tuple[str, int]) -> str:
     return f"{leg[0]}-{leg[1]}"
 
 
-@pytest.fixture(scope="module", params=LEGS, ids=named)
+@pytest.fixture(scope="module")
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     kind, workers = request.param
     with bridged(tmp_path_factory.mktemp("bridge"), kind, workers) as found:
         yield found
 
 
-@pytest.mark.parametrize("client", CLIENTS, ids=str)
+@crossed(LEGS, CLIENTS, named)
 def test_a_client_answers_whatever_a_server_asks(place: Place, client: Client) -> None:
     check_that_it_answers(place, client)
 
 
-@pytest.mark.parametrize("client", CLIENTS, ids=str)
+@crossed(LEGS, CLIENTS, named)
 def test_a_client_may_refuse_and_is_told_of_progress(place: Place, client: Client) -> None:
     check_that_it_may_refuse(place, client, "decline")
     check_that_it_is_told_of_progress(place, client)
 
 
-@pytest.mark.parametrize("place", OF_ONE_TRUTH, ids=named, indirect=True)
-@pytest.mark.parametrize("client", CLIENTS, ids=str)
+@crossed(OF_ONE_TRUTH, CLIENTS, named)
 def test_changes_and_log_messages_are_told_across_the_eras(place: Place, client: Client) -> None:
     check_that_it_is_told_of_changes_and_logs(place, client)
 
 
-@pytest.mark.parametrize("client", CLIENTS, ids=str)
+@crossed(LEGS, CLIENTS, named)
 def test_a_call_that_its_client_gives_up_is_cancelled_at_the_server(
     place: Place, client: Client, tmp_path: Path
 ) -> None:
