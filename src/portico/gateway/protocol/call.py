@@ -51,6 +51,7 @@ class Call:
         "principal",
         "raw",
         "read_client",
+        "relayed",
         "session",
         "started",
         "stop",
@@ -94,6 +95,7 @@ class Call:
         self.tail = b""
         self.notify: Callable[[bytes], None] | None = None
         self.cancelled = False
+        self.relayed = False  # Its progress is an MCP server's to tell.
         self.stop: Callable[[], object] | None = None
         self.tracer: Tracer | None = None
         self.trace: Any | None = None

@@ -1,7 +1,7 @@
 """Progress of slow calls: while an upstream takes its time, the client hears every second that it is waited for.
 
-One sweep serves all calls, and one that is done within a second says nothing (specification 2026-07-28,
-patterns/progress).
+One sweep serves all calls. One that is done within a second says nothing, and neither does one that an MCP server
+answers, which tells its own (specification 2026-07-28, patterns/progress).
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class Progress:
         """Tell everybody who has waited another INTERVAL. To be called several times a second."""
         now = self._clock()
         for key, (call, told) in list(self._waiting.items()):
-            if now - told < self.INTERVAL or call.notify is None:
+            # Between what a server tells, numbers of ours would go back and forth.
+            if now - told < self.INTERVAL or call.notify is None or call.relayed:
                 continue
             self._waiting[key] = (call, now)
             elapsed = round(now - call.started, 1)

@@ -99,6 +99,7 @@ class Relay:
         have another name than their headers say."""
         identifier = call.identifier
         assert identifier is not None
+        call.relayed = True
         try:
             conversation = await self.conversation(call, spec, stand)
             headers = _headers(call, spec)
