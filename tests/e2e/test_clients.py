@@ -120,10 +120,11 @@ def part(found: Sequence[Case]) -> list[Case]:
     return [case for case in found if first.get(case.name) is case]
 
 
-IDS = ["-".join(way) for way in WAYS]
+# The Inspector starts anew for each operation. Where it chooses the era by itself, the part below is enough.
+WHOLE = [way for way in WAYS if way[:2] != ("inspector", "auto")]
 
 
-@pytest.mark.parametrize("way", WAYS, ids=IDS)
+@pytest.mark.parametrize("way", WHOLE, ids="-".join)
 def test_a_client_lists_calls_gets_and_reads_everything_in_the_examples(
     one: Running, way: tuple[str, str, str]
 ) -> None:
@@ -134,7 +135,7 @@ def test_a_client_lists_calls_gets_and_reads_everything_in_the_examples(
     assert faults == []
 
 
-@pytest.mark.parametrize("way", WAYS, ids=IDS)
+@pytest.mark.parametrize("way", WAYS, ids="-".join)
 def test_a_client_is_served_by_two_workers_as_by_one(two: Running, way: tuple[str, str, str]) -> None:
     chosen = part(table(two))
     assert len(chosen) == len(PART)
