@@ -43,7 +43,8 @@ class Combined:
         """From state as it is at first."""
         self.servers.begin()
         url = self.url if transport == "http" else f"{self.running.url}/all/sse"
-        return run_driver(kind, url, operations, mode=mode, transport=transport)
+        # The Inspector starts anew for each operation.
+        return run_driver(kind, url, operations, mode=mode, transport=transport, timeout=240)
 
     def asked_directly(self) -> list[Any]:
         """What the service answers to the requests of OWN, in their order."""
