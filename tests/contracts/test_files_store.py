@@ -201,6 +201,20 @@ async def test_what_is_beside_may_be_thrown_away(store: Store, tmp_path: Path) -
     await source.close()
 
 
+async def test_a_tenant_goes_with_its_files_or_not_at_all(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_bytes(text("one", "a", "acme"))
+    await put(store, text("one"), 0)
+    assert [(each.name, each.documents) for each in await store.tenants.list()] == [("acme", 1), ("default", 1)]
+    with pytest.raises(StoreError, match="still has 1 documents"):
+        await store.tenants.delete("acme", author="anna")
+    assert (tmp_path / "mine.yaml").exists()
+    await store.tenants.delete("acme", author="anna", force=True)
+    assert sorted(os.listdir(tmp_path)) == [".portico", "a.yaml"]
+    assert [each.name for each in await store.tenants.list()] == ["default"]
+    with pytest.raises(Missing):
+        await store.documents.versions("acme", "a")
+
+
 WRITER = """
 import asyncio, sys
 from portico.store.open import open_store

@@ -9,12 +9,12 @@ from portico.store.files.documents import FileDocuments
 from portico.store.files.history import History
 from portico.store.files.rows import FileRows
 from portico.store.files.source import FilesSource
+from portico.store.files.tenants import FileTenants
 from portico.store.records import Contents
 from portico.store.sql.audit import SqlAudit
 from portico.store.sql.keys import SqlKeys
 from portico.store.sql.replicas import SqlReplicas
 from portico.store.sql.secrets import SqlSecrets
-from portico.store.sql.tenants import SqlTenants
 
 
 class FilesStore:
@@ -25,7 +25,7 @@ class FilesStore:
         self._history = History(directory)
         self.documents = FileDocuments(directory, self._history)
         self.audit = SqlAudit(self._history)
-        self.tenants = SqlTenants(self._history)
+        self.tenants = FileTenants(directory, self.documents, self._history)
         self.secrets = SqlSecrets(self._history)
         self.keys = SqlKeys(self._history)
         self.replicas = SqlReplicas(self._history)
