@@ -13,6 +13,8 @@ from portico.store.files.directory import BESIDE, names, read_all, stamp
 from portico.store.records import Contents, StoredText
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
     from portico.store.sql.database import Database
 
 log = logging.getLogger("portico.store")
@@ -81,10 +83,8 @@ async def _all(beside: Database, revision: str, documents: tuple[StoredText, ...
     from portico.store.sql.secrets import all_secrets
     from portico.store.sql.tenants import all_tenants
 
-    return Contents(
-        revision,
-        documents,
-        tuple(await beside.read(all_secrets)),
-        tuple(await beside.read(all_keys)),
-        tuple(await beside.read(all_tenants)),
-    )
+    async def ask(connection: AsyncConnection) -> Contents:
+        secrets, keys = await all_secrets(connection), await all_keys(connection)
+        return Contents(revision, documents, tuple(secrets), tuple(keys), tuple(await all_tenants(connection)))
+
+    return await beside.read(ask)
