@@ -7,10 +7,10 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from portico.config.key import Key
 from portico.settings import Settings
-from portico.store.files.source import FilesSource
 from portico.store.last_good import LastGood
 from portico.store.open import open_files, open_store
 from portico.store.records import Contents, SealedSecret, StoredKey
@@ -21,11 +21,18 @@ from portico.store.store import Replicas, Source, StoreError
 log = logging.getLogger("portico.secrets")
 
 
+class Remembering(Source, Protocol):
+    """A source that knows what it gave last."""
+
+    @property
+    def contents(self) -> Contents | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a worker reads from, and whom it tells: of itself where the store keeps reports, and of the use of keys."""
 
-    source: Source
+    source: Remembering
     replicas: Replicas | None
     tell_use: Callable[[Mapping[str, int]], Awaitable[None]]
 
@@ -46,7 +53,9 @@ class StoredSecrets:
     `told` hears which cannot be opened, and "" when all can. What was open once stays so while it is the same.
     """
 
-    def __init__(self, files: SecretFiles, source: Source, key_file: Path | None, told: Callable[[str], None]) -> None:
+    def __init__(
+        self, files: SecretFiles, source: Remembering, key_file: Path | None, told: Callable[[str], None]
+    ) -> None:
         self._files = files
         self._source = source
         self._key_file = key_file
@@ -56,7 +65,7 @@ class StoredSecrets:
 
     async def read(self) -> Secrets:
         own = await self._files.read()
-        contents = _last(self._source)
+        contents = self._source.contents
         sealed = contents.secrets if contents is not None else ()
         trouble: dict[str, str] = {}
         if any(secret not in self._opened for secret in sealed):
@@ -120,18 +129,14 @@ def _names(secrets: Iterable[SealedSecret]) -> set[str]:
     return {f"{secret.tenant}/{secret.name}" for secret in secrets}
 
 
-def _last(source: Source) -> Contents | None:
-    return source.contents if isinstance(source, LastGood | FilesSource) else None
-
-
 class StoredKeys:
     """The keys of what the source gave last. They are part of its revision, so they have none of their own."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Remembering) -> None:
         self._source = source
 
     async def read(self) -> Mapping[str, Sequence[Key]]:
-        contents = _last(self._source)
+        contents = self._source.contents
         found: dict[str, list[Key]] = {}
         for key in contents.keys if contents is not None else ():
             found.setdefault(key.tenant, []).append(as_key(key))
