@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from portico.net.errors import Busy, Unreachable
+from portico.net.outbox import LARGE, MOST
 
 LONGEST_LINE = 4 * 1024 * 1024
 MOST_UNWRITTEN = 16 * 1024 * 1024
-MOST_UNSAID = 32
-LARGE = 64 * 1024
 CLOSE_SECONDS = 2.0
 TERM_SECONDS = 3.0
 KILL_SECONDS = 3.0
@@ -99,7 +98,7 @@ class Process(asyncio.SubprocessProtocol):
         if not self._unsaid:
             self._loop.call_soon(self._say)
         self._unsaid.append(line)
-        if len(self._unsaid) >= MOST_UNSAID or len(line) >= LARGE:
+        if len(self._unsaid) >= MOST or len(line) >= LARGE:
             self._say()
 
     async def stop(self) -> None:
