@@ -15,7 +15,8 @@ from typing import Any
 from portico.gateway.protocol import lifecycle
 from portico.gateway.protocol.aggregate import presenting, rewriting
 from portico.gateway.protocol.aggregate.audience import audience
-from portico.gateway.protocol.aggregate.hearing import UPDATED, changed_kinds, public_update
+from portico.gateway.protocol.aggregate.following import follow_resources
+from portico.gateway.protocol.aggregate.hearing import UPDATED
 from portico.gateway.protocol.aggregate.merging import Owner
 from portico.gateway.protocol.aggregate.owners import resource_owner, template_owner, tool_owner
 from portico.gateway.protocol.aggregate.view import View
@@ -33,7 +34,6 @@ from portico.gateway.session.session import Session
 from portico.upstream.mcp.upstream import Heard, McpSpec
 from portico.wire import errors
 from portico.wire.errors import RpcError
-from portico.wire.jsonrpc import encode_notification
 
 Find = Callable[[View], Owner | None]
 
@@ -75,22 +75,22 @@ class Aggregates:
 
     async def initialize(self, call: Call) -> bytes:
         lifecycle.settle(call)
-        view = await self._views.current(call, self.stand)
-        self._views.join(call, self.stand)
+        view = await self._views.current(call)
+        self._views.joining.join(call)
         parts = view.parts
         return lifecycle.greet(
             call, presenting.capabilities(call.endpoint, parts), presenting.instructions(call.endpoint, parts)
         )
 
     async def discover(self, call: Call) -> bytes:
-        parts = (await self._views.current(call, self.stand)).parts
+        parts = (await self._views.current(call)).parts
         found = presenting.capabilities(call.endpoint, parts)
         return lifecycle.present(call, found, presenting.instructions(call.endpoint, parts))
 
     async def list(self, call: Call) -> bytes:
         """A page of the merged list. Where no server answers and the document has nothing itself, an error: an empty
         list would look as if all were well."""
-        view, cursor = await self._views.current(call, self.stand), call.params.cursor
+        view, cursor = await self._views.current(call), call.params.cursor
         merged = view.merged.lists[call.method]
         if all(part.lists is None for part in view.parts) and not any(view.merged.sources.values()):
             raise RpcError(errors.INTERNAL_ERROR, f"There is nothing to list.{presenting.away(view.parts)}")
@@ -188,43 +188,27 @@ class Aggregates:
         catalog = call.endpoint.catalog
         with contextlib.ExitStack() as leaving:
             leaving.callback(events.close)
-            view = await self._views.attend(call, self.stand)
+            view = await self._views.attend(call)
             leaving.callback(view.leave)
-            owners = [resource_owner(view, uri) for uri in wanted.resource_subscriptions if not exists(catalog, uri)]
+            theirs = [uri for uri in wanted.resource_subscriptions if not exists(catalog, uri)]
+            owners = {uri: owner for uri in theirs if (owner := resource_owner(view, uri)) is not None}
             open_ones: list[Listening] = []
 
             def tell(uri: str) -> None:
                 for listening in open_ones:
                     listening.tell(UPDATED, {"uri": uri})
 
-            leaving.callback(await self._views.follow(call, [owner for owner in owners if owner is not None], tell))
+            leaving.callback(await follow_resources(self._relay, call, owners, tell))
             listening, end = self._subscriptions.open(
-                call, wanted, events, lambda uri: exists(catalog, uri) or resource_owner(view, uri) is not None
+                call, wanted, events, lambda uri: exists(catalog, uri) or uri in owners
             )
             leaving.callback(end)
             open_ones.append(listening)
             await listening.over.wait()
 
     def hear(self, call: Call, spec: McpSpec, heard: Heard) -> None:
-        """What a server says ahead of the answer to a call, which may concern others than the call."""
-        if changed_kinds(heard):
-            self._views.expire(spec)
-        if heard.method != UPDATED:
-            self._relay.hear(call, heard)
-        elif call.session is not None:
-            self.stand(call, spec, call.session, heard)
-
-    def stand(self, call: Call, spec: McpSpec, session: Session, heard: Heard) -> None:
-        """What a server says to a legacy session that concerns no call of it."""
-        if changed_kinds(heard):
-            self._views.expire(spec)
-        if heard.method != UPDATED or heard.answer is not None:
-            self._relay.stand(session, heard)
-            return
-        aggregate = call.endpoint.aggregate
-        includes = [include for include in aggregate.includes if include.spec == spec] if aggregate is not None else []
-        for uri in public_update(includes, heard.params, session.subscriptions):
-            session.standing.send(encode_notification(UPDATED, {"uri": uri}))
+        """What a server says ahead of the answer to a call."""
+        self._views.joining.hear(call, spec, heard)
 
     async def _resource(self, call: Call) -> Owner:
         uri = call.params.needed("uri")
@@ -240,7 +224,7 @@ class Aggregates:
         view = self._views.known(call)
         owner = find(view)
         if owner is None:
-            view = await self._views.current(call, self.stand)
+            view = await self._views.current(call)
             owner = find(view)
         return owner, view
 
@@ -248,14 +232,14 @@ class Aggregates:
         return await self._ask(call, owner, rewriting.params_in(call.raw, {key: owner.own}))
 
     async def _ask(self, call: Call, owner: Owner, params: bytes) -> Answer:
-        include = owner.include
+        include, joining = owner.include, self._views.joining
         spec = include.spec
 
         def stand(session: Session, heard: Heard) -> None:
-            self.stand(call, spec, session, heard)
+            joining.stand(call, spec, session, heard)
 
         def hear(heard: Heard) -> None:
-            self.hear(call, spec, heard)
+            joining.hear(call, spec, heard)
 
         outcome = await self._relay.request(call, spec, params, stand, hear)
         return answered(call, rewriting.outcome_out(include, outcome))

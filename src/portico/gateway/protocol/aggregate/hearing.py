@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import Iterable
-
-import msgspec
 
 from portico.gateway.protocol.aggregate.rewriting import members_of, text_of
 from portico.gateway.routing.include import Include
@@ -35,15 +31,3 @@ def public_update(includes: Iterable[Include], params: bytes | None, wanted: Ite
     public = dict.fromkeys(public_uri(include.prefix, own) for include in includes if not include.resources.denies(own))
     wishes = tuple(wanted)
     return [uri for uri in public if any(uri == wish or uri.startswith(wish.rstrip("/") + "/") for wish in wishes)]
-
-
-async def all_set(events: Iterable[asyncio.Event], patience: float) -> None:
-    """Wait until the servers that are there say that they tell of changes; some never do."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(patience):
-            for event in events:
-                await event.wait()
-
-
-def listen_params(meta: bytes, notifications: dict[str, object]) -> bytes:
-    return b'{"_meta":%b,"notifications":%b}' % (meta, msgspec.json.encode(notifications))

@@ -25,7 +25,7 @@ SHORTEST = 1.0
 RETRY = 5.0
 """A server that failed is left alone for so many seconds, unless it is heard to be back."""
 
-Fetch = Callable[[Include], Awaitable[Lists]]
+Fetch = Callable[["Part"], Awaitable[Lists]]
 """Asks one included server; raises a NetError or RpcError whose message names it."""
 
 
@@ -44,7 +44,19 @@ class Part:
     hears: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while a change of its lists would be told."""
     fetching: asyncio.Task[None] | None = None
+    following: asyncio.Task[None] | None = None
     known: dict[str, str] = field(default_factory=dict)
+
+    def deafen(self) -> None:
+        """Nobody would tell of a change any more."""
+        if self.hears.is_set():
+            self.hears.clear()
+            self.until = 0.0
+
+    def close(self) -> None:
+        for task in (self.fetching, self.following):
+            if task is not None:
+                task.cancel()
 
 
 class View:
@@ -99,8 +111,7 @@ class View:
     def close(self) -> None:
         self.is_open = False
         for part in self.parts:
-            if part.fetching is not None:
-                part.fetching.cancel()
+            part.close()
 
     def _begin(self, part: Part, fetch: Fetch, late: Callable[[], None]) -> asyncio.Task[None]:
         if part.fetching is None or part.fetching.done():
@@ -110,7 +121,7 @@ class View:
     async def _fetch(self, part: Part, fetch: Fetch, late: Callable[[], None]) -> None:
         part.until = self._clock() + LONGEST
         try:
-            lists = await fetch(part.include)
+            lists = await fetch(part)
         except (NetError, RpcError) as error:
             self.lose(part, error.message)
             return
