@@ -50,6 +50,7 @@ class Script:
 
     def __init__(self, era: str) -> None:
         self.era = era
+        self.lists = dict(LISTS)
         self.said: dict[str, dict[str, Any]] = {}
         self.error: dict[str, Any] | None = None
         self.ahead: list[dict[str, Any]] = []
@@ -75,7 +76,7 @@ class Script:
             exchange.event({"jsonrpc": "2.0", **acknowledged, "params": {"notifications": wanted, **meta}})
             self.listening.append(exchange)
         elif method in LISTS:
-            exchange.result(LISTS[method] | self._ending())
+            exchange.result(self.lists[method] | self._ending())
         elif method in self.said:
             self._answer(exchange, self.said[method])
         elif method in ("resources/subscribe", "resources/unsubscribe"):

@@ -2,11 +2,13 @@
 both when the document changes.
 """
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.fakes.mcp_http import Exchange
+from tests.fakes.telling import until
 from tests.interaction.scripted import Asking, asking, document, told
 
 pytestmark = pytest.mark.anyio
@@ -49,6 +51,76 @@ async def test_a_forwarded_header_goes_with_lists_and_calls_and_keeps_clients_ap
             assert "x-other" not in call.headers
         lists = [one.headers.get("x-tenant") for one in seen(pair, "tools/list")]
         assert [each for each in lists if each is not None] == ["red", "blue"]
+
+
+async def test_who_lists_while_another_does_waits_for_the_same_answer(
+    tmp_path: Path, server_era: str, client_era: str
+) -> None:
+    async with asking(tmp_path, server_era, client_era) as pair:
+        server, answered = pair.script.server, asyncio.Event()
+        assert server is not None
+        assert len(await names(pair)) == 3
+        stream = await pair.listen()
+        await heard_by(pair)
+
+        async def slowly(exchange: Exchange) -> bool | None:
+            if exchange.message.get("method") == "tools/list":
+                await answered.wait()
+            return await pair.script.act(exchange)
+
+        server.act = slowly
+        pair.script.lists["tools/list"] = {"tools": [{"name": "new", "inputSchema": {"type": "object"}}]}
+        asked = len(seen(pair, "tools/list"))
+        pair.script.tell(CHANGED, {})
+        await told(stream, CHANGED)
+        first = asyncio.create_task(names(pair))
+        await until(lambda: len(seen(pair, "tools/list")) > asked)
+        second = asyncio.create_task(names(pair))
+        done, _ = await asyncio.wait([second], timeout=0.3)
+        assert not done, "nobody is given what does not hold any more"
+        answered.set()
+        assert await asyncio.gather(first, second) == [["p_new"], ["p_new"]]
+        assert len(seen(pair, "tools/list")) == asked + 1
+        stream.abort()
+
+
+async def test_who_lists_after_a_change_is_not_given_what_was_asked_for_before(
+    tmp_path: Path, server_era: str, client_era: str
+) -> None:
+    async with asking(tmp_path, server_era, client_era) as pair:
+        server, answered = pair.script.server, asyncio.Event()
+        assert server is not None
+        await names(pair)
+        stream = await pair.listen()
+        await heard_by(pair)
+
+        async def slowly(exchange: Exchange) -> bool | None:
+            if exchange.message.get("method") != "tools/list":
+                return await pair.script.act(exchange)
+            listed = pair.script.lists["tools/list"]
+            await answered.wait()
+            exchange.result(listed | {"resultType": "complete"})
+            return True
+
+        server.act = slowly
+        asked = len(seen(pair, "tools/list"))
+        listing = []
+        for name in ("once", "twice"):
+            pair.script.lists["tools/list"] = {"tools": [{"name": name, "inputSchema": {"type": "object"}}]}
+            pair.script.tell(CHANGED, {})
+            await told(stream, CHANGED)
+            listing.append(asyncio.create_task(names(pair)))
+            await until(lambda: len(seen(pair, "tools/list")) > asked)
+        await asyncio.wait(listing, timeout=0.3)
+        answered.set()
+        assert (await asyncio.gather(*listing))[1] == ["p_twice"]
+        stream.abort()
+
+
+async def heard_by(pair: Asking) -> None:
+    """The gateway listens to what the server tells."""
+    assert pair.script.server is not None
+    await until(lambda: pair.script.listening or (pair.script.server and pair.script.server.streams))
 
 
 async def test_a_server_for_each_client_gives_each_a_session_of_its_own(tmp_path: Path) -> None:

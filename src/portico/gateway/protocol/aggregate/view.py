@@ -25,6 +25,9 @@ SHORTEST = 1.0
 RETRY = 5.0
 """A server that failed is left alone for so many seconds, unless it is heard to be back."""
 
+MOST_ROUNDS = 4
+"""How often lists are asked for that change while they are."""
+
 Fetch = Callable[["Part"], Awaitable[Lists]]
 """Asks one included server; raises a NetError or RpcError whose message names it."""
 
@@ -44,8 +47,19 @@ class Part:
     hears: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while a change of its lists would be told."""
     fetching: asyncio.Task[None] | None = None
+    asked: float = 0.0
     following: asyncio.Task[None] | None = None
     known: dict[str, str] = field(default_factory=dict)
+
+    def holds(self, now: float) -> bool:
+        """Whether it can be shown as it is. Where somebody asks just now others wait with him: they were told of the
+        same change. Nobody waits for a server that is away, or slow."""
+        is_new = self.is_asked and not self.failure and now < self.asked + LIST_PATIENCE
+        return self.until > now and not is_new
+
+    @property
+    def is_asked(self) -> bool:
+        return self.fetching is not None and not self.fetching.done()
 
     def deafen(self) -> None:
         """Nobody would tell of a change any more."""
@@ -92,17 +106,17 @@ class View:
         return self._merged
 
     def is_fresh(self, now: float) -> bool:
-        return all(part.until > now for part in self.parts)
+        return all(part.holds(now) for part in self.parts)
 
     async def refresh(self, fetch: Fetch, patience: float, late: Callable[[], None]) -> None:
         """Ask the servers whose lists no longer hold, all at once, and wait for `patience` at most. What comes after
         that is announced by `late`."""
         now = self._clock()
-        tasks = [self._begin(part, fetch, late) for part in self.parts if part.until <= now]
+        tasks = [self._begin(part, fetch, late) for part in self.parts if not part.holds(now)]
         if tasks:
             await asyncio.wait(tasks, timeout=max(0.0, patience))
         for part in self.parts:
-            if part.fetching is not None and not part.fetching.done() and part.lists is None:
+            if part.is_asked and part.lists is None:
                 self.lose(part, f"{part.include.spec.name} has not answered yet; it is waited for")
 
     def leave(self) -> None:
@@ -119,9 +133,8 @@ class View:
         return part.fetching
 
     async def _fetch(self, part: Part, fetch: Fetch, late: Callable[[], None]) -> None:
-        part.until = self._clock() + LONGEST
         try:
-            lists = await fetch(part)
+            lists = await self._settled(part, fetch)
         except (NetError, RpcError) as error:
             self.lose(part, error.message)
             return
@@ -135,6 +148,17 @@ class View:
             self._merged = None
         if failed:
             late()
+
+    async def _settled(self, part: Part, fetch: Fetch) -> Lists:
+        """Lists that did not change while they were asked for; whoever was told so and asks waits for the same task."""
+        part.asked = self._clock()
+        for _ in range(MOST_ROUNDS - 1):
+            part.until = self._clock() + LONGEST
+            lists = await fetch(part)
+            if part.until:
+                return lists
+        part.until = self._clock() + LONGEST
+        return await fetch(part)
 
     def lose(self, part: Part, reason: str) -> bool:
         """The server cannot be reached. Whether clients see less for it: what it promised to hold is kept so long."""
