@@ -9,7 +9,7 @@ import secrets
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,18 +20,22 @@ from portico.apps.expulsion import expel
 from portico.apps.source import StoredKeys, StoredSecrets, place_of
 from portico.apps.usage import Usage
 from portico.auth.jwks import KeySets
+from portico.gateway.caller import still_seen
 from portico.gateway.entry import Entry
 from portico.gateway.ingress.peers import Peers
 from portico.gateway.origin import HostRules
 from portico.gateway.protocol.admission import Admission
 from portico.gateway.protocol.aggregate.aggregates import Aggregates
+from portico.gateway.protocol.aggregate.attending import Attendances
 from portico.gateway.protocol.aggregate.views import Views
 from portico.gateway.protocol.bridge.bridge import Bridge
 from portico.gateway.protocol.bridge.seal import Seal
+from portico.gateway.protocol.call import Call
 from portico.gateway.protocol.dispatch import METHODS
 from portico.gateway.protocol.progress import Progress
 from portico.gateway.protocol.relay import Relay
 from portico.gateway.protocol.subscriptions import Subscriptions
+from portico.gateway.routing.endpoint import Endpoint
 from portico.gateway.runtime.compile import compiler
 from portico.gateway.runtime.live import Live
 from portico.gateway.runtime.reload import Reloader
@@ -140,6 +144,7 @@ class World:
         self.bridge = Bridge(self.pool.find, seal, alone, self.clock, limits.parking(settings))
         relay = Relay(self.pool.find, self.bridge)
         self.views = Views(relay, self.pool.find, self.lists_changed, self.clock)
+        self.attendances = Attendances(relay, self.views, self.subscriptions, self.served, self.clock)
         self.conversations = Conversations(
             self.sessions,
             self.subscriptions,
@@ -150,7 +155,8 @@ class World:
             self.clock,
             call_ids(self.name),
             self.tracer,
-            Aggregates(relay, self.views, self.subscriptions, self.sessions),
+            Aggregates(relay, self.views, self.sessions),
+            self.attendances,
             relay,
             admission=Admission(limits.calls(settings), settings.workers),
         )
@@ -185,6 +191,12 @@ class World:
         self.expel()
         for action in self.when_swapped:
             action()
+        self.spawn(_by_and_by(self.attendances.renew()))
+
+    def served(self, call: Call) -> Endpoint | None:
+        """The endpoint as the client of a call sees it now, None when it is gone or not for this client any more."""
+        endpoint = self.live.current.endpoints.get(call.endpoint.prefix)
+        return endpoint if endpoint is None else still_seen(call.principal, endpoint)
 
     def expel(self) -> None:
         expel(self.live.current.endpoints, self.sessions, self.streams)
@@ -205,11 +217,7 @@ class World:
         self.tell_changed(prefix, frozenset(kinds))
 
     def tell_changed(self, prefix: str, kinds: frozenset[str]) -> None:
-        async def tell() -> None:
-            for _ in self.subscriptions.announce(prefix, kinds, frozenset()):
-                await asyncio.sleep(0)
-
-        self.spawn(tell())
+        self.spawn(_by_and_by(self.subscriptions.announce(prefix, kinds, frozenset())))
 
     def spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -247,6 +255,12 @@ class TaughtSecrets:
 
     async def revision(self) -> str:
         return await self._source.revision()
+
+
+async def _by_and_by(steps: Iterator[None]) -> None:
+    """So that no call waits for all of it."""
+    for _ in steps:
+        await asyncio.sleep(0)
 
 
 def _tracer(settings: Settings, redactor: Redactor, name: str) -> Tracer | None:

@@ -52,6 +52,15 @@ async def admit(request: Request, endpoint: Endpoint, guard: Guard) -> Admitted:
         raise Refused("The credential could not be judged.") from None
 
 
+def still_seen(principal: Principal | None, endpoint: Endpoint) -> Endpoint | None:
+    """The endpoint as somebody sees it who was admitted before; None for whom it is not any more."""
+    guard = endpoint.guard
+    if guard is None:
+        return endpoint if principal is None else None
+    now = guard.still(principal) if principal is not None else None
+    return narrow(endpoint, now.tools) if now is not None else None
+
+
 def credential(request: Request, guard: Guard) -> str | None:
     """What the request presents, from its headers alone: a credential in a URL would end up in logs. Refused where two
     headers present two of them, for somebody in front of us may have judged the other one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -99,6 +100,12 @@ class Call:
         self.stop: Callable[[], object] | None = None
         self.tracer: Tracer | None = None
         self.trace: Any | None = None
+
+    def bound(self, endpoint: Endpoint, now: float) -> Call:
+        """The same call, bound to another endpoint and begun now."""
+        found = copy.copy(self)
+        found.endpoint, found.started, found.deadline = endpoint, now, now + endpoint.timeout
+        return found
 
     def cancel(self) -> None:
         """The client wants no answer any more. `stop` makes what the call waits for raise CancelledError."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
@@ -27,16 +26,15 @@ class Events(Protocol):
 
 
 class Listening:
-    """One open subscription: what it was granted and where it is told. `over` is set where we end it."""
+    """One open subscription: what it was granted and where it is told."""
 
-    __slots__ = ("_events", "granted", "identifier", "over", "prefix", "uris")
+    __slots__ = ("_events", "granted", "identifier", "prefix", "uris")
 
     def __init__(self, identifier: Id, prefix: str, granted: Filter, events: Events) -> None:
         self.identifier = identifier
         self.prefix = prefix
         self.granted = granted
         self.uris = frozenset(granted.resource_subscriptions)
-        self.over = asyncio.Event()
         self._events = events
 
     def tell(self, method: str, params: dict[str, Any] | None = None) -> None:
@@ -51,7 +49,6 @@ class Listening:
         meta = {"resultType": "complete", "_meta": {SUBSCRIPTION_ID: self.identifier}}
         self._events.send(encode_result(self.identifier, members(meta)))
         self._events.close()
-        self.over.set()
 
 
 def wanted_by(call: Call) -> Filter:

@@ -76,6 +76,10 @@ class Endpoint:
         """Whether an upstream may speak here before it answers, and ask the client."""
         return self.upstream is not None or self.aggregate is not None
 
+    def offers_like(self, other: Endpoint) -> bool:
+        """Whether clients are offered the same here as there, whatever else differs."""
+        return self is other or (self.aggregate == other.aggregate and self.catalog == other.catalog)
+
     @property
     def specs(self) -> tuple[McpSpec, ...]:
         """Every MCP server that a call here may reach."""

@@ -11,6 +11,7 @@ from portico.auth.principal import Principal
 from portico.gateway.exchange import EVENTS, JSON, JSON_ONLY, Reply, Request, text_reply
 from portico.gateway.protocol.admission import Admission, CallLimits
 from portico.gateway.protocol.aggregate.aggregates import Aggregates
+from portico.gateway.protocol.aggregate.attending import Attendances
 from portico.gateway.protocol.bridge.bridge import Bridge
 from portico.gateway.protocol.bridge.seal import Seal
 from portico.gateway.protocol.call import Call, Tracer
@@ -64,6 +65,7 @@ class Conversations:
     next_id: Callable[[], str]
     tracer: Tracer | None = None
     aggregates: Aggregates | None = None
+    attendances: Attendances | None = None
     relay: Relay = field(default_factory=_no_relay)
     admission: Admission = field(default_factory=lambda: Admission(CallLimits()))
     tasks: set[asyncio.Task[None]] = field(default_factory=set)

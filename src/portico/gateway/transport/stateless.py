@@ -107,8 +107,8 @@ class Stateless:
         except TooManyStreams as error:
             return overloaded(str(error))
         try:
-            aggregates = self._shared.aggregates if call.endpoint.aggregate is not None else None
-            stream.when_gone((aggregates or self._shared.subscriptions).listen(call, stream))
+            attendances = self._shared.attendances if call.endpoint.aggregate is not None else None
+            stream.when_gone((attendances or self._shared.subscriptions).listen(call, stream))
         except RpcError:
             stream.close()
             raise

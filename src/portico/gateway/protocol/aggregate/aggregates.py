@@ -7,7 +7,6 @@ is: views.py is asked for lists only where a name is not known.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,8 +14,6 @@ from typing import Any
 from portico.gateway.protocol import lifecycle
 from portico.gateway.protocol.aggregate import presenting, rewriting
 from portico.gateway.protocol.aggregate.audience import audience
-from portico.gateway.protocol.aggregate.following import follow_resources
-from portico.gateway.protocol.aggregate.hearing import UPDATED
 from portico.gateway.protocol.aggregate.merging import Owner
 from portico.gateway.protocol.aggregate.owners import resource_owner, template_owner, tool_owner
 from portico.gateway.protocol.aggregate.view import View
@@ -24,10 +21,9 @@ from portico.gateway.protocol.aggregate.views import Views
 from portico.gateway.protocol.answer import cacheable
 from portico.gateway.protocol.call import Call, ReadClient
 from portico.gateway.protocol.dispatch import METHODS, Answer, Method, find_method
-from portico.gateway.protocol.params import UNSET, Filter
+from portico.gateway.protocol.params import UNSET
 from portico.gateway.protocol.relay import Relay, answered
 from portico.gateway.protocol.resources import MOST_SUBSCRIPTIONS, exists, not_found
-from portico.gateway.protocol.subscriptions import Events, Listening, Subscriptions, wanted_by
 from portico.gateway.protocol.tools import suggestion
 from portico.gateway.routing.endpoint import Endpoint
 from portico.gateway.session.session import Session
@@ -41,10 +37,9 @@ Find = Callable[[View], Owner | None]
 class Aggregates:
     """`sessions` iterates over the legacy ones of this worker."""
 
-    def __init__(self, relay: Relay, views: Views, subscriptions: Subscriptions, sessions: Iterable[Session]) -> None:
+    def __init__(self, relay: Relay, views: Views, sessions: Iterable[Session]) -> None:
         self._relay = relay
         self._views = views
-        self._subscriptions = subscriptions
         self._sessions = sessions
         own = {
             "initialize": self.initialize,
@@ -173,38 +168,6 @@ class Aggregates:
     ) -> View:
         """As far as it is known, for such a client."""
         return self._views.view(endpoint, session is None, audience(endpoint, version, session, capabilities, read))
-
-    def listen(self, call: Call, events: Events) -> Callable[[], None]:
-        """subscriptions/listen: what the document changes itself, what views hear, and resources of servers. It is
-        acknowledged when the servers that answer in time tell of their changes. Returns what ends it."""
-        task = asyncio.get_running_loop().create_task(self._listen(call, wanted_by(call), events))
-
-        def end() -> None:
-            task.cancel()
-
-        return end
-
-    async def _listen(self, call: Call, wanted: Filter, events: Events) -> None:
-        catalog = call.endpoint.catalog
-        with contextlib.ExitStack() as leaving:
-            leaving.callback(events.close)
-            view = await self._views.attend(call)
-            leaving.callback(view.leave)
-            theirs = [uri for uri in wanted.resource_subscriptions if not exists(catalog, uri)]
-            owners = {uri: owner for uri in theirs if (owner := resource_owner(view, uri)) is not None}
-            open_ones: list[Listening] = []
-
-            def tell(uri: str) -> None:
-                for listening in open_ones:
-                    listening.tell(UPDATED, {"uri": uri})
-
-            leaving.callback(await follow_resources(self._relay, call, owners, tell))
-            listening, end = self._subscriptions.open(
-                call, wanted, events, lambda uri: exists(catalog, uri) or uri in owners
-            )
-            leaving.callback(end)
-            open_ones.append(listening)
-            await listening.over.wait()
 
     def hear(self, call: Call, spec: McpSpec, heard: Heard) -> None:
         """What a server says ahead of the answer to a call."""

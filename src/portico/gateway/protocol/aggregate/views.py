@@ -55,13 +55,13 @@ class Views:
 
     def view(self, endpoint: Endpoint, modern: bool, key: Audience) -> View:
         view = self._views.get(key)
-        if view is None or view.endpoint is not endpoint:
+        if view is None or not view.endpoint.offers_like(endpoint):
             if view is not None:
                 self._drop(key)
             if len(self._views) >= MOST_VIEWS:
                 self._drop(min(self._views, key=lambda key: self._views[key].used))
             view = self._views[key] = View(endpoint, modern, self._clock)
-        view.used = self._clock()
+        view.endpoint, view.used = endpoint, self._clock()
         return view
 
     async def current(self, call: Call) -> View:
