@@ -57,20 +57,34 @@ class Scene:
         self.one = one
         self.two = two
 
-    async def listen(self, *uris: str, key: str = "") -> Wire:
+    async def listen(self, *uris: str, key: str = "", able: str = "") -> Wire:
         wanted = {"toolsListChanged": True, "resourceSubscriptions": list(uris)}
         headers = modern_headers("subscriptions/listen") | ({"Authorization": f"Bearer {key}"} if key else {})
-        raw = modern_body("subscriptions/listen", {"notifications": wanted})
+        raw = modern_body("subscriptions/listen", {"notifications": wanted}, kind(able))
         stream, _ = await self.gateway.stream("POST", "/all/mcp", headers, raw)
         acknowledged = await told(stream, ACKNOWLEDGED)
         assert acknowledged["notifications"].get("resourceSubscriptions", []) == list(uris)
         return stream
+
+    async def lists(self, able: str = "", key: str = "") -> list[str]:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        reply = await self.gateway.modern("tools/list", path="/all", headers=headers, meta=kind(able))
+        return [tool["name"] for tool in reply.result["tools"]]
+
+    @property
+    def views(self) -> views.Views:
+        return self.gateway.worker.world.views
 
     async def publish(self) -> None:
         """The document as it is now."""
         self.gateway.write("all.json", self.document.text())
         report = await self.gateway.reload()
         assert not report["problems"], report
+
+
+def kind(able: str) -> dict[str, Any]:
+    """What tells clients that can do something apart from those that cannot."""
+    return {"io.modelcontextprotocol/clientCapabilities": {"experimental": {able: {}}}} if able else {}
 
 
 async def hears(stream: Wire, script: Script, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -155,9 +169,9 @@ async def test_a_subscription_goes_on_hearing_when_the_document_changes(
         change(found.document)
         await found.publish()
         if lists:
-            assert (await found.gateway.modern("tools/list", path="/all")).status == 200
+            await found.lists()
         await hears_all(stream, found.one)
-        found.gateway.worker.world.views.sweep()
+        found.views.sweep()
         await hears_all(stream, found.one)
         stream.abort()
 
@@ -188,7 +202,7 @@ async def test_a_server_that_comes_late_is_heard_though_nobody_lists(
         found.two.server.act = late
         a_second_server(found.document)
         await found.publish()
-        await until(lambda: "has not answered yet" in json.dumps(found.gateway.worker.world.views.report()))
+        await until(lambda: "has not answered yet" in json.dumps(found.views.report()))
         await hears(stream, found.one, UPDATED, {"uri": "docs://guide"})
         held.set()
         await told(stream, CHANGED)
@@ -205,10 +219,9 @@ async def test_what_is_included_again_is_heard_again(
         nothing_included(found.document)
         await found.publish()
         await told(stream, CHANGED)
-        shown = found.gateway.worker.world.views
         with monkeypatch.context() as patched:
             patched.setattr(views, "IDLE", -1.0)
-            await until(lambda: not swept(shown))
+            await until(lambda: not swept(found.views))
         found.document.server = included
         await found.publish()
         await hears_all(stream, found.one)
@@ -223,9 +236,9 @@ async def test_a_key_that_may_do_something_else_goes_on_hearing(
         another_limit(found.document)
         await found.publish()
         monkeypatch.setattr(views, "IDLE", -1.0)
-        shown = found.gateway.worker.world.views
-        await until(lambda: [len(view["offers"]["tools"]) for view in swept(shown)] == [1])
+        await until(lambda: [len(view["offers"]["tools"]) for view in swept(found.views)] == [1])
         await hears(stream, found.one, CHANGED)
+        assert await found.lists(key=KEY) == ["p_a_b"]
         stream.abort()
 
 
@@ -243,4 +256,71 @@ async def test_a_subscription_ends_with_its_endpoint_and_leaves_its_servers(
                 last = event.json if event.data else last
         assert last is not None
         assert last["result"]["resultType"] == "complete"
-        await until(lambda: not swept(found.gateway.worker.world.views))
+        await until(lambda: not swept(found.views))
+
+
+async def test_a_call_that_began_before_a_reload_takes_nothing_from_a_subscription(
+    tmp_path: Path, server_era: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with scene(tmp_path, server_era, guarded) as found:
+        stream = await found.listen(GUIDE, key=KEY)
+        guard: Any = found.gateway.worker.world.live.current.endpoints["/all"].guard
+        known, came, judged = guard.known, asyncio.Event(), asyncio.Event()
+
+        async def verify(credential: str) -> Any:
+            came.set()
+            await judged.wait()
+            return known(credential)
+
+        monkeypatch.setattr(guard, "known", lambda credential: None)
+        monkeypatch.setattr(guard, "verify", verify)
+        listing = asyncio.create_task(found.lists(key=KEY))
+        async with asyncio.timeout(5):
+            await came.wait()
+        fewer_tools(found.document)
+        await found.publish()
+        await until(lambda: [len(view["offers"]["tools"]) for view in swept(found.views)] == [1])
+        judged.set()
+        assert len(await listing) == 3, "it is answered by what it came to"
+        monkeypatch.setattr(views, "IDLE", -1.0)
+        assert len(found.views.report()) == 2
+        assert await found.lists(key=KEY) == ["p_look"]
+        await until(lambda: len(swept(found.views)) == 1)
+        await hears_all(stream, found.one)
+        stream.abort()
+
+
+async def test_a_subscription_is_not_forgotten_for_others_that_come_later(
+    tmp_path: Path, server_era: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "MOST_VIEWS", 2)
+    async with scene(tmp_path, server_era) as found:
+        stream = await found.listen(GUIDE)
+        for number in range(5):
+            assert len(await found.lists(f"later-{number}")) == 3
+        assert len(found.views.report()) == 3
+        shown = found.views.report()
+        await found.lists("later-4")
+        assert found.views.report() == shown
+        monkeypatch.setattr(views, "IDLE", -1.0)
+        await until(lambda: len(swept(found.views)) == 1)
+        await hears_all(stream, found.one)
+        stream.abort()
+
+
+async def test_as_many_kinds_of_clients_hear_as_have_streams_open(
+    tmp_path: Path, server_era: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "MOST_VIEWS", 1)
+    monkeypatch.setattr(views, "IDLE", -1.0)
+    async with scene(tmp_path, server_era) as found:
+        streams = [await found.listen(GUIDE, able=f"kind-{number}") for number in range(4)]
+        assert len(await found.lists("another")) == 3
+        await until(lambda: len(swept(found.views)) == 4)
+        for stream in streams:
+            await hears_all(stream, found.one)
+        for stream in streams[1:]:
+            stream.abort()
+        await until(lambda: len(swept(found.views)) == 1)
+        await hears_all(streams[0], found.one)
+        streams[0].abort()

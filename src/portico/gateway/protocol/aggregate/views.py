@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from portico.gateway.protocol.aggregate.asking import ask_for_lists
@@ -44,25 +44,43 @@ class Views:
         self._find = find
         self._announce = announce
         self._clock = clock
-        self._views: dict[Audience, View] = {}
+        # Of one kind of clients there are several where a reload came between; what they were shown last comes last.
+        self._views: dict[Audience, list[View]] = {}
         self._errands = Errands()
         self._told: set[Remark] = set()
         self.joining = Joining(relay, self._errands, self.expire)
+
+    def __iter__(self) -> Iterator[View]:
+        return iter([view for mine in self._views.values() for view in mine])
 
     def known(self, call: Call) -> View:
         """The view as it is, which may be empty."""
         return self.view(call.endpoint, call.modern, audience_of(call))
 
     def view(self, endpoint: Endpoint, modern: bool, key: Audience) -> View:
-        view = self._views.get(key)
-        if view is None or not view.endpoint.offers_like(endpoint):
-            if view is not None:
-                self._drop(key)
-            if len(self._views) >= MOST_VIEWS:
-                self._drop(min(self._views, key=lambda key: self._views[key].used))
-            view = self._views[key] = View(endpoint, modern, self._clock)
+        mine = self._views.get(key)
+        if mine is None or not mine[-1].endpoint.offers_like(endpoint):
+            mine = self._turn(endpoint, modern, key)
+        view = mine[-1]
         view.endpoint, view.used = endpoint, self._clock()
         return view
+
+    def _turn(self, endpoint: Endpoint, modern: bool, key: Audience) -> list[View]:
+        """To what is offered now; or back, for a call that began before a reload."""
+        self._make_room()
+        mine = self._views.setdefault(key, [])
+        found = next((view for view in mine if view.endpoint.offers_like(endpoint)), None)
+        if found is not None:
+            mine.remove(found)
+        mine.append(found or View(endpoint, modern, self._clock))
+        return mine
+
+    def _make_room(self) -> None:
+        """Those that somebody attends stay, for they are bounded by the streams that may be open."""
+        spare = [view for view in self if not view.attended]
+        if len(spare) >= MOST_VIEWS:
+            least = min(spare, key=lambda view: view.used)
+            self._keep(lambda view, _: view is not least)
 
     async def current(self, call: Call) -> View:
         """The view with lists that hold now, of every server that answers in time."""
@@ -91,14 +109,14 @@ class Views:
 
     def expire(self, spec: McpSpec, but: View | None = None) -> None:
         """The lists of this server are not what they were, for nobody but who is asking for them now."""
-        for view in self._views.values():
+        for view in self:
             for part in view.parts if view is not but else ():
                 if part.include.spec == spec:
                     part.until = 0.0
 
     def doubt(self, prefix: str) -> None:
         """Another worker says that lists of this endpoint are not what they were."""
-        for view in self._views.values():
+        for view in self:
             if view.endpoint.prefix == prefix:
                 for part in view.parts:
                     part.until = 0.0
@@ -106,9 +124,8 @@ class Views:
     def sweep(self) -> None:
         """Notice which servers went away or came back, and let go what nobody uses. To be called every second."""
         now = self._clock()
-        for key in [key for key, view in self._views.items() if not view.attended and now - view.used > IDLE]:
-            self._drop(key)
-        specs = {part.include.spec for view in self._views.values() for part in view.parts}
+        self._keep(lambda view, is_last: view.attended > 0 or (is_last and now - view.used <= IDLE))
+        specs = {part.include.spec for view in self for part in view.parts}
         for spec in specs:
             upstream = self._find(spec)
             if upstream is None:
@@ -121,13 +138,12 @@ class Views:
                 self._came(spec, upstream.health.since)
 
     def close(self) -> None:
-        for key in tuple(self._views):
-            self._drop(key)
+        self._keep(lambda view, is_last: False)
         self._errands.close()
 
     def report(self, prefix: str | None = None) -> list[dict[str, Any]]:
         """What each view has, from where, and what is hidden in it, for the admin listener."""
-        return [report(view) for view in self._views.values() if prefix in (None, view.endpoint.prefix)]
+        return [report(view) for view in self if prefix in (None, view.endpoint.prefix)]
 
     async def _fetch(self, call: Call, view: View, part: Part) -> Lists:
         """What a server lists for the clients of this view. A modern one hears of changes from then on."""
@@ -147,7 +163,7 @@ class Views:
         self._announce(view.endpoint.prefix, kinds)
 
     def _went(self, spec: McpSpec, reason: str) -> None:
-        for view in tuple(self._views.values()):
+        for view in self:
             lost = [
                 view.lose(part, reason) for part in view.parts if part.include.spec == spec and part.lists is not None
             ]
@@ -158,7 +174,7 @@ class Views:
         """A server is well since then: whoever lost it before is told, once."""
         back = [
             (view, part)
-            for view in self._views.values()
+            for view in self
             for part in view.parts
             if part.include.spec == spec and part.failure and part.failed <= since
         ]
@@ -178,8 +194,17 @@ class Views:
                     view.endpoint.prefix, remark.kind, remark.name, remark.server, verb, remark.why, remark.mend,
                 )  # fmt: skip
 
-    def _drop(self, key: Audience) -> None:
-        self._views.pop(key).close()
+    def _keep(self, keeps: Callable[[View, bool], bool]) -> None:
+        """Let go the others. Of the views of one kind of clients, the last is what they were shown last."""
+        for key, mine in tuple(self._views.items()):
+            kept = [view for view in mine if keeps(view, view is mine[-1])]
+            for view in mine:
+                if view not in kept:
+                    view.close()
+            if kept:
+                self._views[key] = kept
+            else:
+                del self._views[key]
 
 
 async def _warm(upstream: McpUpstream) -> None:
