@@ -143,7 +143,7 @@ class World:
         alone = settings.workers == 1
         self.bridge = Bridge(self.pool.find, seal, alone, self.clock, limits.parking(settings))
         relay = Relay(self.pool.find, self.bridge)
-        self.views = Views(relay, self.pool.find, self.lists_changed, self.clock)
+        self.views = Views(relay, self.pool.find, self.lists_changed, self.served, self.clock)
         self.attendances = Attendances(relay, self.views, self.subscriptions, self.served, self.clock)
         self.conversations = Conversations(
             self.sessions,

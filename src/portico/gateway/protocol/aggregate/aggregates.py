@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from portico.gateway.protocol import lifecycle
@@ -70,9 +71,8 @@ class Aggregates:
 
     async def initialize(self, call: Call) -> bytes:
         lifecycle.settle(call)
-        view = await self._views.current(call)
-        self._views.joining.join(call)
-        parts = view.parts
+        parts = (await self._views.current(call)).parts
+        self._views.joining.join(call, parts)
         return lifecycle.greet(
             call, presenting.capabilities(call.endpoint, parts), presenting.instructions(call.endpoint, parts)
         )
@@ -86,6 +86,7 @@ class Aggregates:
         """A page of the merged list. Where no server answers and the document has nothing itself, an error: an empty
         list would look as if all were well."""
         view, cursor = await self._views.current(call), call.params.cursor
+        self._views.joining.join(call, view.parts)
         merged = view.merged.lists[call.method]
         if all(part.lists is None for part in view.parts) and not any(view.merged.sources.values()):
             raise RpcError(errors.INTERNAL_ERROR, f"There is nothing to list.{presenting.away(view.parts)}")
@@ -198,12 +199,7 @@ class Aggregates:
         include, joining = owner.include, self._views.joining
         spec = include.spec
 
-        def stand(session: Session, heard: Heard) -> None:
-            joining.stand(call, spec, session, heard)
-
-        def hear(heard: Heard) -> None:
-            joining.hear(call, spec, heard)
-
+        stand, hear = partial(joining.stand, call, spec), partial(joining.hear, call, spec)
         outcome = await self._relay.request(call, spec, params, stand, hear)
         return answered(call, rewriting.outcome_out(include, outcome))
 

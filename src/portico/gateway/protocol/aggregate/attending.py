@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 
 from portico.gateway.protocol.aggregate.following import follow_resources
 from portico.gateway.protocol.aggregate.hearing import UPDATED
+from portico.gateway.protocol.aggregate.joining import Served
 from portico.gateway.protocol.aggregate.merging import Owner
 from portico.gateway.protocol.aggregate.owners import resource_owner
 from portico.gateway.protocol.aggregate.views import Views
@@ -19,7 +20,6 @@ from portico.gateway.protocol.call import Call
 from portico.gateway.protocol.relay import Relay
 from portico.gateway.protocol.resources import exists
 from portico.gateway.protocol.subscriptions import FANOUT, Events, Listening, Subscriptions, wanted_by
-from portico.gateway.routing.endpoint import Endpoint
 
 
 class Attendance:
@@ -61,7 +61,7 @@ class Attendances:
         relay: Relay,
         views: Views,
         subscriptions: Subscriptions,
-        served: Callable[[Call], Endpoint | None],
+        served: Served,
         clock: Callable[[], float],
     ) -> None:
         self._relay = relay

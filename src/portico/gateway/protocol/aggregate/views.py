@@ -12,7 +12,7 @@ from portico.gateway.protocol.aggregate.audience import Audience, audience_of
 from portico.gateway.protocol.aggregate.errands import Errands
 from portico.gateway.protocol.aggregate.following import PAUSE, all_set, follow_lists
 from portico.gateway.protocol.aggregate.hearing import ALL_KINDS
-from portico.gateway.protocol.aggregate.joining import Joining
+from portico.gateway.protocol.aggregate.joining import Joining, Served
 from portico.gateway.protocol.aggregate.lists import Lists
 from portico.gateway.protocol.aggregate.merging import Remark
 from portico.gateway.protocol.aggregate.reporting import report
@@ -38,6 +38,7 @@ class Views:
         relay: Relay,
         find: Callable[[McpSpec], McpUpstream | None],
         announce: Callable[[str, frozenset[str]], None],
+        served: Served,
         clock: Callable[[], float],
     ) -> None:
         self._relay = relay
@@ -48,7 +49,7 @@ class Views:
         self._views: dict[Audience, list[View]] = {}
         self._errands = Errands()
         self._told: set[Remark] = set()
-        self.joining = Joining(relay, self._errands, self.expire)
+        self.joining = Joining(relay, served, self._errands, self.expire)
 
     def __iter__(self) -> Iterator[View]:
         return iter([view for mine in self._views.values() for view in mine])
