@@ -21,6 +21,7 @@ from portico.gateway.protocol.params import UNSET
 from portico.gateway.session.session import Session
 from portico.net.errors import Busy, NetError
 from portico.upstream.mcp.direct import Rest
+from portico.upstream.mcp.hearing import RECONNECTED
 from portico.upstream.mcp.upstream import Conversation, Hear, Heard, Hello, McpSpec, McpUpstream, Outcome
 from portico.wire import errors, versions
 from portico.wire.errors import RpcError
@@ -28,7 +29,6 @@ from portico.wire.jsonrpc import Message, encode_notification
 
 log = logging.getLogger("portico.relay")
 
-RECONNECTED = "portico/reconnected"
 _NEEDED = {"sampling/createMessage": "sampling", "elicitation/create": "elicitation", "roots/list": "roots"}
 _LISTS = ("tools", "prompts", "resources")
 _encode = msgspec.json.encode

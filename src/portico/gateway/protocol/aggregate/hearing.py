@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from portico.gateway.protocol.aggregate.rewriting import members_of, text_of
 from portico.gateway.routing.include import Include
 from portico.gateway.routing.naming import public_uri
+from portico.upstream.mcp.hearing import RECONNECTED
 from portico.upstream.mcp.upstream import Heard
 
 ALL_KINDS = frozenset(("tools", "prompts", "resources"))
-RECONNECTED = "portico/reconnected"
 ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
 UPDATED = "notifications/resources/updated"
 

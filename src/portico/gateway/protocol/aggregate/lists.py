@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from portico.gateway.protocol.aggregate.rewriting import members_of
+from portico.gateway.protocol.aggregate.rewriting import members_of, text_of
 from portico.gateway.routing.include import Include
 
 MOST_PAGES = 100
@@ -56,7 +56,7 @@ async def fetch(greeting: bytes, ask: Ask, include: Include) -> Lists:
             result = members_of(await ask(method, cursor))
             found += msgspec.json.decode(result.get(key, b"[]"), type=list[msgspec.Raw])
             ttl = min(ttl, _number(result.get("ttlMs")))
-            cursor = _text(result.get("nextCursor"))
+            cursor = text_of(result.get("nextCursor"))
             if cursor is None:
                 break
             if len(found) >= MOST_ENTRIES or page == MOST_PAGES:
@@ -78,10 +78,3 @@ def _number(raw: msgspec.Raw | None) -> float:
         return msgspec.json.decode(raw, type=float) if raw is not None else math.inf
     except msgspec.MsgspecError:
         return math.inf
-
-
-def _text(raw: msgspec.Raw | None) -> str | None:
-    try:
-        return msgspec.json.decode(raw, type=str | None) if raw is not None else None
-    except msgspec.MsgspecError:
-        return None
