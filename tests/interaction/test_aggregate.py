@@ -16,6 +16,7 @@ from tests.interaction.test_relay_shortcut import close_the_general_way
 
 from portico.config.key import key_hash, new_key
 from portico.gateway.protocol.aggregate import views
+from portico.gateway.protocol.progress import Progress
 
 pytestmark = pytest.mark.anyio
 
@@ -288,6 +289,23 @@ async def test_a_call_asks_for_no_list(tmp_path: Path) -> None:
         asked = [method for method in [*one.methods(), *two.methods()] if method.endswith("/list")]
         assert len(asked) == 2 * 4 + 1
         assert len(one.seen) + len(two.seen) - before >= 3
+
+
+async def test_a_client_hears_no_progress_but_its_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers of ours, told while the lists are asked for, would stand before those that the server counts from 0."""
+    monkeypatch.setattr(Progress, "INTERVAL", 0.0)
+    async with world(tmp_path) as (gateway, one, _):
+        act = one.act
+
+        async def slow(exchange: Exchange) -> bool | None:
+            gateway.worker.world.progress.sweep()
+            return await act(exchange)
+
+        one.act = slow
+        reply = await gateway.modern("tools/call", {"name": "search"}, path="/all", meta={"progressToken": "p"})
+        assert one.methods().count("tools/list") == 2
+        assert reply.headers["content-type"] == "application/json", "nothing was said before the answer"
+        assert reply.json["result"]["content"]
 
 
 async def test_a_collision_hides_the_later_and_says_how_to_mend_it(tmp_path: Path) -> None:

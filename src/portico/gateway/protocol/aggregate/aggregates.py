@@ -185,6 +185,7 @@ class Aggregates:
 
     async def _owner(self, call: Call, find: Find) -> tuple[Owner | None, View]:
         """As it is known; only a name that is not known is worth asking for lists."""
+        call.relayed = True
         view = self._views.known(call)
         owner = find(view)
         if owner is None:
