@@ -46,7 +46,8 @@ test: check $(CLIENTS)  ## everything: check, then the tests with real processes
 	@$(call debian,{ command -v postgres || ls /usr/lib/postgresql/*/bin/postgres; },postgresql)
 	@$(call debian,command -v mariadbd || ls /usr/sbin/mariadbd,mariadb-server)
 	$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m "(e2e or slow) and not (soak or alone)" $(ARGS)
-	$(BIN)/pytest -q -m "soak or alone" $(ARGS)
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "soak and not alone" $(ARGS)
+	$(BIN)/pytest -q -m alone $(ARGS)
 
 fmt: $(DEV)  ## format the code and mend what the linter can mend
 	$(BIN)/ruff check --fix-only --quiet

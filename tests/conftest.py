@@ -2,6 +2,9 @@
 
 import pytest
 
+# What a check that is shared by tests found, a failure shows as those in the tests themselves do.
+pytest.register_assert_rewrite("tests.e2e", "tests.contracts", "tests.fakes")
+
 
 @pytest.fixture
 def anyio_backend() -> str:
