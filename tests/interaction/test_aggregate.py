@@ -178,6 +178,26 @@ async def test_tools_of_servers_and_of_the_document_take_the_short_way(tmp_path:
         assert (await client.request("tools/call", {"name": "two_hidden", "arguments": {}})).status == 500
 
 
+async def test_a_list_takes_the_short_way_as_long_as_it_holds(tmp_path: Path) -> None:
+    async with world(tmp_path) as (gateway, one, _):
+        client = await gateway.open(path="/all")
+        first = [await client.request("tools/list"), await gateway.modern("tools/list", path="/all")]
+        assert one.methods().count("tools/list") == 4, "two pages for each era"
+        close_the_general_way(gateway)
+        again = [await client.request("tools/list"), await gateway.modern("tools/list", path="/all")]
+        assert [reply.result["tools"] for reply in again] == [reply.result["tools"] for reply in first]
+        gateway.worker.world.views.doubt("/all")
+        assert (await client.request("tools/list")).status == 500
+        assert (await gateway.modern("tools/list", path="/all")).status == 500
+
+
+async def test_a_list_that_is_an_error_stays_one(tmp_path: Path) -> None:
+    async with running(tmp_path, {"all.yaml": text(1, 1, own="")}) as gateway:
+        client = await gateway.open(path="/all")
+        for _ in range(3):
+            assert "nothing to list" in (await client.request("tools/list")).json["error"]["message"]
+
+
 async def test_a_tool_that_its_server_has_no_more_is_asked_for_no_more(tmp_path: Path) -> None:
     tools = [tool("search"), tool("old")]
     async with (

@@ -3,12 +3,13 @@ test here shows, for a request over ASGI never takes it.
 """
 
 import gc
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fakes.gateway import Gateway, modern_body, modern_headers, running
+from tests.fakes.gateway import Gateway, body, modern_body, modern_headers, modern_meta, running
 from tests.interaction.documents import USERS
 
 from portico.gateway.exchange import Reply, Request, text_reply
@@ -17,6 +18,8 @@ pytestmark = pytest.mark.anyio
 
 ECHO = {"name": "echo", "arguments": {"word": "hi"}}
 SENT = modern_body("tools/call", ECHO)
+PLAIN = body("tools/list")
+LIST = {"headers": {"Mcp-Method": "tools/list", "Mcp-Name": None}}
 
 
 @pytest.fixture
@@ -47,6 +50,39 @@ async def test_plain_calls_of_both_eras_take_the_short_way(short: Gateway) -> No
     assert [(line["name"], line["outcome"], line["status"]) for line in calls] == [("echo", "ok", 200)] * 6
 
 
+async def test_calls_in_the_order_of_the_typescript_sdk_take_the_short_way(short: Gateway) -> None:
+    client = await short.open()
+    close_the_general_way(short)
+    for meta, headers in ((modern_meta(), modern_headers("tools/call", ECHO)), (None, client.headers())):
+        params = ECHO | ({"_meta": meta} if meta else {})
+        message = {"method": "tools/call", "params": params, "jsonrpc": "2.0", "id": 7}
+        sent = json.dumps(message, separators=(",", ":")).encode()
+        for _ in range(2):
+            reply = await short.send("POST", "/users/mcp", headers, sent)
+        assert (reply.status, reply.json["id"]) == (200, 7)
+
+
+async def test_lists_take_the_short_way_and_are_the_same(short: Gateway) -> None:
+    client = await short.open()
+    # In an order of members that no SDK has, by the general way.
+    heads = [modern_headers("tools/list"), client.headers()]
+    bodies = [b'{"id":1,' + sent[1:-1].replace(b'"id": 1, ', b"") + b"}" for sent in (modern_body("tools/list"), PLAIN)]
+    general = [await short.send("POST", "/users/mcp", head, sent) for head, sent in zip(heads, bodies, strict=True)]
+    close_the_general_way(short)
+    for params in (None, {}):
+        again = [await short.modern("tools/list", params), await client.request("tools/list", params)]
+        assert [without_call_id(reply) for reply in again] == [without_call_id(reply) for reply in general]
+    called = {reply.result["_meta"]["portico/callId"] for reply in (*general, *again)}
+    assert len(called) == 4
+    lines = [line for line in short.lines() if line["method"] == "tools/list"]
+    assert len(lines) == 6
+    assert {(line["outcome"], line["status"]) for line in lines} == {("ok", 200)}
+
+
+def without_call_id(reply: Any) -> dict[str, Any]:
+    return {**reply.result, "_meta": {**reply.result["_meta"], "portico/callId": ""}}
+
+
 UNUSUAL: dict[str, dict[str, Any]] = {
     "another method": {"body": modern_body("ping"), "method": "ping"},
     "an unknown tool": {"params": {"name": "nobody"}},
@@ -56,6 +92,11 @@ UNUSUAL: dict[str, dict[str, Any]] = {
     "another version in the body": {"meta": {"io.modelcontextprotocol/protocolVersion": "2025-11-25"}},
     "another tool in the head": {"headers": {"Mcp-Name": "number"}},
     "another method in the head": {"headers": {"Mcp-Method": "tools/list"}},
+    "a call with the head of a list": {"headers": {"Mcp-Method": "tools/list", "Mcp-Name": None}},
+    "a list with the head of a call": {"body": modern_body("tools/list")},
+    "a list from a cursor on": {"body": modern_body("tools/list", {"cursor": "page-1"}), **LIST},
+    "a list with a progress token": {"body": modern_body("tools/list", None, {"progressToken": 1}), **LIST},
+    "a list with a name in its head": {"body": modern_body("tools/list"), "method": "tools/list"},
     "a page's origin": {"headers": {"Origin": "https://evil.example"}},
     "a host that is not ours": {"headers": {"Host": "evil.example"}},
     "events alone": {"headers": {"Accept": "text/event-stream"}},
@@ -65,9 +106,7 @@ UNUSUAL: dict[str, dict[str, Any]] = {
     "a huge id": {"identifier": 2**60},
     "a member twice": {"body": SENT[:-1] + b',"params":{}}'},
     "a member more": {"body": SENT[:-1] + b',"more":{}}'},
-    "another order of members": {
-        "body": b'{"method"' + SENT.partition(b'"method"')[2][:-1] + b',"jsonrpc":"2.0","id":1}'
-    },
+    "an order of members that no SDK has": {"body": b'{"id":1,"jsonrpc":"2.0",' + SENT[SENT.index(b'"method"') :]},
     "a param that the short way does not know": {"params": {**ECHO, "cursor": "x"}},
     "brackets without end": {"params": {"name": "echo", "arguments": {"word": "[" * 80}}},
     "no body": {"body": b""},

@@ -46,12 +46,6 @@ _one = msgspec.json.Decoder(Message)
 _many = msgspec.json.Decoder(list[msgspec.Raw])
 _encode = msgspec.json.encode
 
-_PLAIN = re.compile(
-    rb'\{"jsonrpc": ?"2\.0", ?"id": ?(0|[1-9][0-9]{0,14}|"[A-Za-z0-9_.:-]{1,64}"), ?'
-    rb'"method": ?"tools/call", ?"params": ?'
-).match
-_BRACE, _QUOTE = b'}"'
-
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 
 
@@ -66,21 +60,6 @@ def decode(body: bytes) -> Message:
         raise RpcError(PARSE_ERROR, f"The body is not JSON: {error}") from None
     _check(message, body)
     return message
-
-
-def plain_call(body: bytes) -> tuple[Id, bytes] | None:
-    """Id and raw params of a `tools/call` written in the order that nearly every client has. None for any other
-    message, which may be as good: decode() judges it.
-
-    What follows "params" is not looked at. When that is one JSON object and nothing else, the envelope has these four
-    members and none of them twice.
-    """
-    found = _PLAIN(body)
-    if found is None or body[-1] != _BRACE or body.count(b"[") + body.count(b"{") > DEPTH:
-        return None
-    identifier = found[1]
-    end = found.end()
-    return (int(identifier) if identifier[0] != _QUOTE else identifier[1:-1].decode()), body[end:-1]
 
 
 def decode_batch(body: bytes) -> list[bytes]:

@@ -17,6 +17,7 @@ from portico.gateway.ingress.home import Home
 from portico.gateway.ingress.leaving import Leaving
 from portico.gateway.ingress.request_reader import FOREVER, MOST_PIPELINED, RequestReader
 from portico.gateway.ingress.step import Step
+from portico.net.outbox import LARGE
 
 log = logging.getLogger("portico.ingress")
 
@@ -142,7 +143,12 @@ class Connection(RequestReader):
         if reply.headers is JSON_ONLY and reply.status == 200 and self._keep and not head_only:
             # Nearly every answer looks like this, so that its head is kept ready.
             body = reply.body
-            home.outbox.say(transport, b"%bcontent-length: %d\r\n\r\n%b" % (home.json_head, len(body), body))
+            if len(body) < LARGE:
+                home.outbox.say(transport, b"%bcontent-length: %d\r\n\r\n%b" % (home.json_head, len(body), body))
+            else:
+                # The loop writes both at once; joined before, the body would be copied.
+                home.outbox.say(transport, b"%bcontent-length: %d\r\n\r\n" % (home.json_head, len(body)))
+                home.outbox.say(transport, body)
         else:
             self._send(reply, head_only)
         if self._queue or self._paused or not self._keep:

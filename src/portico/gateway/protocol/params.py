@@ -82,7 +82,7 @@ NOTHING = Params()
 
 
 class PlainCall(msgspec.Struct, forbid_unknown_fields=True):
-    """The params of `tools/call` as far as the short way understands them (see transport/shortcut.py)."""
+    """The params of `tools/call` as far as the short way understands them (see transport/rest_shortcut.py)."""
 
     name: str
     arguments: dict[str, Any] | Unset | None = UNSET
@@ -97,8 +97,15 @@ class PlainRelayedCall(msgspec.Struct, forbid_unknown_fields=True):
     meta: Meta | Unset = msgspec.field(default=UNSET, name="_meta")
 
 
+class PlainList(msgspec.Struct, forbid_unknown_fields=True):
+    """The params of a list from its beginning on."""
+
+    meta: Meta | Unset = msgspec.field(default=UNSET, name="_meta")
+
+
 _plain_relayed_decoder = msgspec.json.Decoder(PlainRelayedCall)
 _plain_decoder = msgspec.json.Decoder(PlainCall)
+_plain_list_decoder = msgspec.json.Decoder(PlainList)
 
 
 def decode_plain_call(raw: bytes) -> PlainCall | None:
@@ -113,6 +120,18 @@ def decode_plain_relayed_call(raw: bytes) -> PlainRelayedCall | None:
         return _plain_relayed_decoder.decode(raw)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
+
+
+def decode_plain_list(raw: bytes) -> PlainList | None:
+    try:
+        return _plain_list_decoder.decode(raw)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None
+
+
+def able_of(meta: Meta | Unset) -> dict[str, Any]:
+    """What a modern client says that it can do."""
+    return {} if meta is UNSET or meta.capabilities is UNSET else meta.capabilities
 
 
 class _Envelope(msgspec.Struct, rename="camel"):

@@ -73,7 +73,7 @@ class ToolEntry:
     mirrors: tuple[HeaderMirror, ...] = ()
     requires: Mapping[str, Any] = field(default_factory=dict)
     plain: HttpTool | None = None
-    """The target once more, where a call needs nothing of the client but its arguments (see transport/shortcut.py)."""
+    """The target once more, where a call needs nothing of the client but its arguments (transport/rest_shortcut.py)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from portico.gateway.transport.media import media_of
 from portico.gateway.transport.way import Way
 from portico.wire import versions
 from portico.wire.headers import decode_value
+from portico.wire.plain_request import CALL, LIST
 
 General = Callable[[Request], Coroutine[Any, Any, Reply]]
 REJUDGED = 60.0
@@ -29,13 +30,14 @@ REJUDGED = 60.0
 
 
 class Lane:
-    """Good as long as `snapshot` is served. `endpoint` is None where the head rules the short way out. A modern head
-    names the tool, a legacy one the session. The credential is a part of the head, so that what one may use is never
-    looked up for another."""
+    """Good as long as `snapshot` is served. `endpoint` is None where the head rules the short ways out. A modern head
+    names method and tool, a legacy one the session. The credential is a part of the head, so that what one may use is
+    never looked up for another."""
 
     __slots__ = (
         "able",
         "endpoint",
+        "method",
         "name",
         "principal",
         "session",
@@ -50,7 +52,8 @@ class Lane:
         self.snapshot = snapshot
         self.endpoint: Endpoint | None = None
         self.version = ""
-        self.name: str | None = None
+        self.method = b""
+        self.name = ""
         self.session: str | None = None
         self.principal: Principal | None = None
         self.until = math.inf
@@ -61,15 +64,16 @@ class Lane:
         """What clients of these capabilities see of included servers; a weak reference, for views end before lanes."""
         self.able: Mapping[str, Any] = {}
 
-    def agrees(self, name: str, meta: Meta | Unset) -> bool:
-        """Whether a call wants nothing but its answer, and says what its head says."""
+    def agrees(self, method: bytes, name: str, meta: Meta | Unset) -> bool:
+        """Whether a request wants nothing but its answer, and says what its head says. A list has no name."""
         if meta is UNSET:
             return self.session is not None
         if meta.progress_token is not UNSET or meta.log_level is not UNSET:
             return False
         if self.session is not None:
             return True
-        return meta.version == self.version and meta.capabilities is not UNSET and name == self.name
+        says_the_same = name == self.name and method == self.method and meta.version == self.version
+        return says_the_same and meta.capabilities is not UNSET
 
 
 def lane_of(
@@ -98,12 +102,11 @@ def lane_of(
 
 
 def _settle_modern(lane: Lane, endpoint: Endpoint, request: Request, version: str) -> None:
-    headers = request.headers
-    name = decode_value(headers.get(b"mcp-name", b""))
+    method, name = request.headers.get(b"mcp-method", b""), decode_value(request.headers.get(b"mcp-name", b""))
     # What a relayed endpoint speaks, its upstream says: see relay.py.
     offered = endpoint.offered if endpoint.upstream is None else versions.MODERN
-    if name and version in offered and headers.get(b"mcp-method") == b"tools/call":
-        lane.endpoint, lane.version, lane.name = endpoint, version, name
+    if name is not None and version in offered and method == (CALL if name else LIST):
+        lane.endpoint, lane.version, lane.method, lane.name = endpoint, version, method, name
 
 
 def _settle_legacy(lane: Lane, endpoint: Endpoint, request: Request, version: bytes | None) -> None:

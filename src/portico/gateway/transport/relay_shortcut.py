@@ -15,7 +15,7 @@ from typing import Any
 from portico.gateway.exchange import JSON_ONLY, Reply, Request
 from portico.gateway.protocol.call import Call
 from portico.gateway.protocol.dispatch import Answer, Method, broken, ended
-from portico.gateway.protocol.params import UNSET, decode_plain_relayed_call
+from portico.gateway.protocol.params import able_of, decode_plain_relayed_call
 from portico.gateway.protocol.relay import answered, deadline, unreachable
 from portico.gateway.routing.endpoint import Endpoint
 from portico.gateway.session.session import Session
@@ -30,22 +30,24 @@ from portico.upstream.mcp.direct import Rest
 from portico.upstream.mcp.envelope import mentions
 from portico.upstream.mcp.upstream import Heard, Outcome
 from portico.wire.errors import RpcError
-from portico.wire.jsonrpc import Id, plain_call
+from portico.wire.plain_request import CALL, PlainRequest
 
-Plain = tuple[Call, Way, bytes]
+Passed = tuple[Call, Way, bytes]
 log = logging.getLogger("portico.call")
 
 
 class RelayShortcut:
-    def __init__(self, shared: Conversations) -> None:
+    def __init__(self, shared: Conversations, ways: Ways) -> None:
         self._shared = shared
         self._stateless = Stateless(shared)
         self._handshake = Handshake(shared)
-        self._ways = Ways(shared)
+        self._ways = ways
 
-    async def call(self, request: Request, lane: Lane, endpoint: Endpoint, general: General) -> Reply:
+    async def call(
+        self, request: Request, lane: Lane, endpoint: Endpoint, plain: PlainRequest, general: General
+    ) -> Reply:
         """The reply; by the general way where the request is not plain after all."""
-        admitted = self._admit(request, lane, endpoint)
+        admitted = self._admit(request, lane, endpoint, plain)
         if admitted is None:
             return await general(request)
         call, way, params = admitted
@@ -99,12 +101,13 @@ class RelayShortcut:
             return await self._stateless.relayed(call, Method(follow), request)
         return await self._handshake.relayed(call, Method(follow), call.session)
 
-    def _admit(self, request: Request, lane: Lane, endpoint: Endpoint) -> Plain | None:
+    def _admit(self, request: Request, lane: Lane, endpoint: Endpoint, plain: PlainRequest) -> Passed | None:
         """A call that is counted and can be cancelled; None where it is not plain."""
-        plain = _plain(request.body, lane)
-        if plain is None:
+        _, identifier, params = plain
+        asked = _asked(params, lane)
+        if asked is None:
             return None
-        identifier, params, name, able = plain
+        name, able = asked
         shared, session, version = self._shared, None, lane.version
         if lane.session is not None:
             session = plain_session(shared, endpoint, lane, identifier)
@@ -132,17 +135,15 @@ class RelayShortcut:
         return call, way, way.params(params)
 
 
-def _plain(body: bytes, lane: Lane) -> tuple[Id, bytes, str, Mapping[str, Any]] | None:
-    """Id, params, tool and client capabilities of a call that wants its answer only, and says what its head says."""
-    plain = plain_call(body)
+def _asked(raw: bytes, lane: Lane) -> tuple[str, Mapping[str, Any]] | None:
+    """Tool and client capabilities of a call that wants its answer only, and says what its head says."""
     # A token that stands there twice, or with an escape, might be read elsewhere than here.
-    if plain is None or mentions(plain[1], b"progressToken"):
+    if mentions(raw, b"progressToken"):
         return None
-    params = decode_plain_relayed_call(plain[1])
-    if params is None or not lane.agrees(params.name, params.meta):
+    params = decode_plain_relayed_call(raw)
+    if params is None or not lane.agrees(CALL, params.name, params.meta):
         return None
-    meta = params.meta
-    return *plain, params.name, {} if meta is UNSET or meta.capabilities is UNSET else meta.capabilities
+    return params.name, able_of(params.meta)
 
 
 def _can_be_asked_apart(session: Session) -> bool:

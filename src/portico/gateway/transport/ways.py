@@ -8,6 +8,7 @@ from weakref import ref
 
 from portico.gateway.exchange import Request
 from portico.gateway.protocol.aggregate.merging import Owner
+from portico.gateway.protocol.aggregate.view import View
 from portico.gateway.protocol.relay import carried
 from portico.gateway.routing.endpoint import Endpoint
 from portico.gateway.session.session import Session
@@ -55,6 +56,13 @@ class Ways:
         self, request: Request, lane: Lane, endpoint: Endpoint, session: Session | None, name: str, able: Able
     ) -> Owner | None:
         """As it is known: who is not known is asked for by the general way."""
+        view = self.view(request, lane, endpoint, session, able)
+        return None if view is None else view.merged.owners["tools"].get(name)
+
+    def view(
+        self, request: Request, lane: Lane, endpoint: Endpoint, session: Session | None, able: Able
+    ) -> View | None:
+        """What such a client sees of the servers of this endpoint."""
         aggregates, view = self._shared.aggregates, lane.view()
         if aggregates is None:
             return None
@@ -64,7 +72,7 @@ class Ways:
             view = aggregates.view(endpoint, version, session, capabilities, read)
             lane.view, lane.able = ref(view), able
         view.used = self._shared.clock()
-        return view.merged.owners["tools"].get(name)
+        return view
 
 
 def _headers(request: Request, lane: Lane, endpoint: Endpoint, spec: McpSpec, owner: Owner | None) -> Mapping[str, str]:

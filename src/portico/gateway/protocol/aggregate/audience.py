@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from portico.gateway.protocol.call import Call, ReadClient
-from portico.gateway.protocol.params import UNSET
+from portico.gateway.protocol.params import able_of
 from portico.gateway.routing.endpoint import Endpoint
 from portico.gateway.session.session import Session
 
@@ -38,5 +38,4 @@ def audience_of(call: Call) -> Audience:
 def _capabilities(call: Call) -> Mapping[str, Any]:
     if call.session is not None:
         return call.session.capabilities
-    meta = call.params.meta
-    return {} if meta is UNSET or meta.capabilities is UNSET else meta.capabilities
+    return able_of(call.params.meta)
