@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from subprocess import CompletedProcess
 
-from tests.e2e.processes import run
+from tests.e2e.commands import run
 
 
 class Desk:

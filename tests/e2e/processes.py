@@ -19,9 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
-
-WAIT = 30.0
-PORTICO = [sys.executable, "-m", "portico.cli"]
+from tests.e2e.commands import PORTICO, WAIT, environment
 
 # What systemd does for a service that has a socket: it is descriptor 3, and the environment says for whom.
 ACTIVATE = """
@@ -130,25 +128,6 @@ class Gateway(Started):
         """The sum of a metric over all of its labels."""
         found = re.findall(rf"^{name}(?:\{{.*\}})? (\S+)$", get(f"{self.admin}/metrics").text, re.MULTILINE)
         return sum(map(float, found))
-
-
-def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("PORTICO_")} | dict(more or {})
-
-
-def run(
-    *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None, given: str = ""
-) -> subprocess.CompletedProcess[str]:
-    """A command of Portico that ends by itself; `given` is its standard input."""
-    return subprocess.run(
-        [*PORTICO, *arguments],
-        capture_output=True,
-        text=True,
-        input=given,
-        timeout=WAIT,
-        env=environment(env),
-        cwd=cwd,
-    )
 
 
 @contextmanager

@@ -13,8 +13,9 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.e2e.commands import run
 from tests.e2e.conversation import BOTH, modern_request, result_of
-from tests.e2e.processes import Gateway, gateway, get, post, run, started, until
+from tests.e2e.processes import Gateway, gateway, get, post, started, until
 from tests.fakes.databases import KINDS, Kind, made
 
 from portico.store.open import open_store

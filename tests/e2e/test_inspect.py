@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.processes import Gateway, gateway, run
+from tests.e2e.commands import run
+from tests.e2e.processes import Gateway, gateway
 from tests.e2e.test_registry_upstreams import memory, time
 from tests.fakes.ports import free_port
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+from tests.e2e.commands import run
 from tests.e2e.conversation import BOTH, modern_request, result_of
-from tests.e2e.processes import Gateway, gateway, post, run, until, write
+from tests.e2e.processes import Gateway, gateway, post, until, write
 from tests.fakes import postgres_server, redis_server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]

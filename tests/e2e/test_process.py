@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+from tests.e2e.commands import run_alone as run
 from tests.e2e.conversation import (
     CALL_ID,
     SUBSCRIPTION,
@@ -40,7 +41,6 @@ from tests.e2e.processes import (
     get,
     is_alive,
     post,
-    run,
     write,
 )
 from tests.fakes.rest import Rest, serving

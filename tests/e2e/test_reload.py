@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+from tests.e2e.commands import run
 from tests.e2e.conversation import (
     SUBSCRIPTION,
     Events,
@@ -24,7 +25,7 @@ from tests.e2e.conversation import (
     shake_hands,
     sse,
 )
-from tests.e2e.processes import WAIT, Demo, Gateway, demo, gateway, run, write
+from tests.e2e.processes import WAIT, Demo, Gateway, demo, gateway, write
 from tests.fakes.ports import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(120)]

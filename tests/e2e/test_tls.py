@@ -16,8 +16,9 @@ from cryptography import x509
 from mcp.client.client import Client
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
+from tests.e2e.commands import run
 from tests.e2e.conversation import BOTH, ask, eventually, listening, shake_hands, sse
-from tests.e2e.processes import WAIT, Demo, Gateway, demo, gateway, run, write
+from tests.e2e.processes import WAIT, Demo, Gateway, demo, gateway, write
 from tests.fakes.net_certificates import Authority
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(120)]
