@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from portico.gateway.exchange import JSON_ONLY, Reply, Request
+from portico.gateway.protocol.aggregate.joining import unjoined
 from portico.gateway.protocol.answer import cacheable, encode_answer
 from portico.gateway.protocol.call import Call
 from portico.gateway.protocol.params import able_of, decode_plain_list
@@ -59,12 +60,14 @@ class ListShortcut:
     def _listing(
         self, request: Request, lane: Lane, endpoint: Endpoint, session: Session | None, able: Able, now: float
     ) -> Listing | None:
-        """None where a server has to be asked, or none of them answers and the document has nothing itself."""
+        """None where a server has to be asked or joined, or none answers and the document has nothing itself."""
         if endpoint.upstream is not None:
             return None
         if endpoint.aggregate is None:
             return endpoint.catalog.lists[_METHOD]
         view = self._ways.view(request, lane, endpoint, session, able)
         if view is None or not view.is_fresh(now) or not any(view.merged.sources.values()):
+            return None
+        if session is not None and unjoined(session, view.parts):
             return None
         return view.merged.lists[_METHOD]

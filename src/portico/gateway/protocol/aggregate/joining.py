@@ -25,6 +25,12 @@ Served = Callable[[Call], Endpoint | None]
 log = logging.getLogger("portico.aggregate")
 
 
+def unjoined(session: Session, parts: Iterable[Part]) -> list[McpSpec]:
+    """The servers whose lists a session is shown without being told of their changes."""
+    upstreams = session.upstreams
+    return [part.include.spec for part in parts if part.lists is not None and part.include.spec not in upstreams]
+
+
 class Joining:
     """`served` gives the endpoint as the client of a call sees it now. `expire` is told of servers whose lists are not
     what they were, and which view is asking for them just now."""
@@ -41,11 +47,8 @@ class Joining:
     def join(self, call: Call, parts: Iterable[Part]) -> None:
         """Begin to join the call's session to every server whose lists it is shown."""
         session = call.session
-        if session is None:
-            return
-        for part in parts:
-            spec = part.include.spec
-            if part.lists is not None and spec not in session.upstreams:
+        if session is not None:
+            for spec in unjoined(session, parts):
                 self._errands.run((session.identifier, spec), self._join(call, spec))
 
     async def conversation(self, call: Call, spec: McpSpec, asking: View | None = None) -> Conversation:
