@@ -79,6 +79,20 @@ async def test_lists_take_the_short_way_and_are_the_same(short: Gateway) -> None
     assert {(line["outcome"], line["status"]) for line in lines} == {("ok", 200)}
 
 
+async def test_a_long_list_comes_whole_whatever_becomes_of_its_connection(short: Gateway) -> None:
+    names = [f"tool-{number}" for number in range(90)]
+    tools = "".join(f'\n  - {{name: {name}, description: {"x" * 900}, request: {{url: "REST/"}}}}' for name in names)
+    routed = "routers: [{prefix: /long, server: long}]\nservers: [{name: long}]"
+    short.write("long.yaml", f"version: 1\nname: long\n{routed}\ntools:{tools}\n")
+    await short.reload()
+    close_the_general_way(short)
+    for draining in (False, True):
+        short.worker.public.draining = draining
+        reply = await short.modern("tools/list", path="/long")
+        assert (reply.headers.get("connection") == "close") is draining
+        assert [tool["name"] for tool in reply.result["tools"]] == names
+
+
 def without_call_id(reply: Any) -> dict[str, Any]:
     return {**reply.result, "_meta": {**reply.result["_meta"], "portico/callId": ""}}
 

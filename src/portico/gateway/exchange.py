@@ -93,9 +93,10 @@ class Stream(Protocol):
 
 
 class Reply:
-    """A whole answer, or, when `stream` is set, the head of one whose body follows."""
+    """A whole answer, or, when `stream` is set, the head of one whose body follows. `more` is what follows `body`: the
+    pieces of a long one, which would cost as much to join as to write."""
 
-    __slots__ = ("body", "headers", "status", "stream")
+    __slots__ = ("body", "headers", "more", "status", "stream")
 
     def __init__(
         self,
@@ -103,15 +104,21 @@ class Reply:
         body: bytes = b"",
         headers: tuple[tuple[bytes, bytes], ...] = (),
         stream: Stream | None = None,
+        more: tuple[bytes, ...] = (),
     ) -> None:
         self.status = status
         self.body = body
         self.headers = headers
         self.stream = stream
+        self.more = more
+
+    @property
+    def whole(self) -> bytes:
+        return b"".join((self.body, *self.more)) if self.more else self.body
 
     def with_headers(self, more: tuple[tuple[bytes, bytes], ...]) -> Reply:
         """A reply like this one that says more."""
-        return Reply(self.status, self.body, (*self.headers, *more), self.stream)
+        return Reply(self.status, self.body, (*self.headers, *more), self.stream, self.more)
 
 
 JSON = (b"content-type", b"application/json")

@@ -5,6 +5,7 @@ most writes reach a peer that is awake already. Nothing waits longer than the tu
 """
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 MOST = 32
@@ -30,6 +31,12 @@ class Outbox:
         unsaid.append((transport, data))
         if len(unsaid) >= MOST or len(data) >= LARGE:
             self.flush()
+
+    def say_long(self, transport: Any, pieces: Iterable[bytes]) -> None:
+        """To be written at once, after what was said before, without being joined."""
+        self.flush()
+        if not transport.is_closing():
+            transport.writelines(pieces)
 
     def flush(self) -> None:
         """Write what was said. What was said to a transport that is closing is forgotten, as the loop would do."""

@@ -42,6 +42,16 @@ async def test_what_is_large_is_written_at_once_and_in_its_turn() -> None:
     assert transport.written == b"a" + b"b" * LARGE
 
 
+async def test_pieces_of_something_long_are_written_in_their_turn_without_being_joined() -> None:
+    outbox, one, other = Outbox(asyncio.get_running_loop()), FakeTransport(), FakeTransport()
+    outbox.say(one, b"a")
+    outbox.say_long(one, (b"b", b"c"))
+    assert one.written == b"abc"
+    other.abort()
+    outbox.say_long(other, (b"b", b"c"))
+    assert other.written == b""
+
+
 async def test_no_more_is_kept_than_a_few_writes() -> None:
     outbox, transport = Outbox(asyncio.get_running_loop()), FakeTransport()
     for _ in range(MOST):

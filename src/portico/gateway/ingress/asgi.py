@@ -129,9 +129,9 @@ async def _send(send: Send, reply: Reply, *, head_only: bool = False) -> None:
     # Neither 204 nor 202 without a body needs a length, but keep-alive clients wait for one.
     headers = list(reply.headers)
     if reply.status != 204:
-        headers.append((b"content-length", str(len(reply.body)).encode()))
+        headers.append((b"content-length", str(len(reply.whole)).encode()))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if head_only else reply.body})
+    await send({"type": "http.response.body", "body": b"" if head_only else reply.whole})
 
 
 class AsgiOutlet:

@@ -142,13 +142,13 @@ class Connection(RequestReader):
             return
         if reply.headers is JSON_ONLY and reply.status == 200 and self._keep and not head_only:
             # Nearly every answer looks like this, so that its head is kept ready.
-            body = reply.body
-            if len(body) < LARGE:
+            body, more = reply.body, reply.more
+            if not more and len(body) < LARGE:
                 home.outbox.say(transport, b"%bcontent-length: %d\r\n\r\n%b" % (home.json_head, len(body), body))
             else:
-                # The loop writes both at once; joined before, the body would be copied.
-                home.outbox.say(transport, b"%bcontent-length: %d\r\n\r\n" % (home.json_head, len(body)))
-                home.outbox.say(transport, body)
+                length = len(body) + sum(map(len, more))
+                head = b"%bcontent-length: %d\r\n\r\n" % (home.json_head, length)
+                home.outbox.say_long(transport, (head, body, *more))
         else:
             self._send(reply, head_only)
         if self._queue or self._paused or not self._keep:
@@ -178,7 +178,7 @@ class Connection(RequestReader):
             self.expires = self._home.now + self._home.limits.idle
 
     def _send(self, reply: Reply, head_only: bool) -> None:
-        body = reply.body
+        body = reply.whole
         parts = [_STATUS.get(reply.status) or _STATUS[500], self._home.date]
         for name, value in reply.headers:
             parts += (name, b": ", value, b"\r\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from portico.gateway.exchange import JSON_ONLY, Reply, Request
 from portico.gateway.protocol.aggregate.joining import unjoined
-from portico.gateway.protocol.answer import cacheable, encode_answer
+from portico.gateway.protocol.answer import answer_pieces, cacheable
 from portico.gateway.protocol.call import Call
 from portico.gateway.protocol.params import able_of, decode_plain_list
 from portico.gateway.routing.catalog import Listing
@@ -13,6 +13,7 @@ from portico.gateway.session.session import Session
 from portico.gateway.transport.conversation import Conversations
 from portico.gateway.transport.lane import General, Lane, plain_session, reads_nothing
 from portico.gateway.transport.ways import Able, Ways
+from portico.net.outbox import LARGE
 from portico.wire.errors import RpcError
 from portico.wire.plain_request import LIST, PlainRequest
 
@@ -53,9 +54,10 @@ class ListShortcut:
             return None
         shared.admission.leave(call)
         call.call_id, call.identifier, call.method = shared.next_id(), identifier, _METHOD
-        body = encode_answer(call, cacheable(call, listing.page(modern, None)))
+        before, *rest = answer_pieces(call, cacheable(call, listing.page(modern, None)))
         shared.observer.finished(call, "ok", 200, shared.clock())
-        return Reply(200, body, JSON_ONLY)
+        reply = Reply(200, before, JSON_ONLY, more=tuple(rest))
+        return reply if len(rest[0]) >= LARGE else Reply(200, reply.whole, JSON_ONLY)
 
     def _listing(
         self, request: Request, lane: Lane, endpoint: Endpoint, session: Session | None, able: Able, now: float
