@@ -14,6 +14,7 @@ def encode_answer(call: Call, members: bytes) -> bytes:
 
 
 def answer_pieces(call: Call, members: bytes) -> tuple[bytes, ...]:
+    """The same for who writes it piece by piece."""
     assert call.identifier is not None
     if not (members or call.modern):
         # Handshake revisions define EmptyResult as {}, and clients check it (specification 2025-11-25, utilities/ping).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from portico.gateway.exchange import JSON_ONLY, Reply, Request
 from portico.gateway.protocol.aggregate.joining import unjoined
-from portico.gateway.protocol.answer import answer_pieces, cacheable
+from portico.gateway.protocol.answer import answer_pieces, cacheable, encode_answer
 from portico.gateway.protocol.call import Call
 from portico.gateway.protocol.params import able_of, decode_plain_list
 from portico.gateway.routing.catalog import Listing
@@ -54,10 +54,12 @@ class ListShortcut:
             return None
         shared.admission.leave(call)
         call.call_id, call.identifier, call.method = shared.next_id(), identifier, _METHOD
-        before, *rest = answer_pieces(call, cacheable(call, listing.page(modern, None)))
+        members = cacheable(call, listing.page(modern, None))
         shared.observer.finished(call, "ok", 200, shared.clock())
-        reply = Reply(200, before, JSON_ONLY, more=tuple(rest))
-        return reply if len(rest[0]) >= LARGE else Reply(200, reply.whole, JSON_ONLY)
+        if len(members) < LARGE:
+            return Reply(200, encode_answer(call, members), JSON_ONLY)
+        before, *more = answer_pieces(call, members)
+        return Reply(200, before, JSON_ONLY, more=tuple(more))
 
     def _listing(
         self, request: Request, lane: Lane, endpoint: Endpoint, session: Session | None, able: Able, now: float
