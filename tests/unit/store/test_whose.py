@@ -20,7 +20,8 @@ def stays_text(text: str) -> bool:
 
 
 NAMES = st.from_regex(r"[a-z0-9][a-z0-9-]{0,20}", fullmatch=True).filter(stays_text)
-WORDS = st.text(max_size=60).filter(stays_text)
+# What may not stand in a document, PyYAML writes as it is.
+WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\x85"), max_size=60).filter(stays_text)
 LINES = st.lists(
     st.sampled_from(["name: x", "tenant: y", "'name': x", "{", "}", " ", "# name: x", "- name: z"]), max_size=5
 )
