@@ -18,6 +18,16 @@ debian = $(1) >/dev/null 2>&1 || if [ "$$(id -u)" = 0 ] && command -v apt-get >/
 	DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 install --no-install-recommends $(2) >/dev/null; else \
 	echo "Missing on this machine. On Debian: sudo apt-get install $(2)" >&2; exit 1; fi
 
+# The servers that tests start, on ports of their own.
+define servers
+	@$(call debian,command -v nginx,nginx)
+	@$(call debian,command -v caddy,caddy)
+	@$(call debian,command -v promtool,prometheus)
+	@$(call debian,command -v redis-server,redis-server)
+	@$(call debian,{ command -v postgres || ls /usr/lib/postgresql/*/bin/postgres; },postgresql)
+	@$(call debian,command -v mariadbd || ls /usr/sbin/mariadbd,mariadb-server)
+endef
+
 .DEFAULT_GOAL := help
 .PHONY: help run setup check test fmt bench soak generate lock clean
 .DELETE_ON_ERROR:
@@ -39,12 +49,7 @@ check: $(DEV)  ## the fast half: lint, format, types, import rules, tests withou
 	$(BIN)/pytest -q -n 2 -m "not e2e and not slow and not soak and not alone" $(ARGS)
 
 test: check $(CLIENTS)  ## everything: check, then the tests with real processes and real clients
-	@$(call debian,command -v nginx,nginx)
-	@$(call debian,command -v caddy,caddy)
-	@$(call debian,command -v promtool,prometheus)
-	@$(call debian,command -v redis-server,redis-server)
-	@$(call debian,{ command -v postgres || ls /usr/lib/postgresql/*/bin/postgres; },postgresql)
-	@$(call debian,command -v mariadbd || ls /usr/sbin/mariadbd,mariadb-server)
+	$(servers)
 	$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m "(e2e or slow) and not (soak or alone)" $(ARGS)
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "soak and not alone" $(ARGS)
 	$(BIN)/pytest -q -m alone $(ARGS)
@@ -59,7 +64,8 @@ bench: $(DEV)  ## measure a call against nginx as a reverse proxy, in the same r
 	$(BIN)/python -m bench $(ARGS)
 
 soak: export PORTICO_SOAK_SECONDS ?= 600
-soak: $(DEV)  ## the soak tests for PORTICO_SOAK_SECONDS each (600)
+soak: $(DEV) $(CLIENTS)  ## the soak tests for PORTICO_SOAK_SECONDS each (600)
+	$(servers)
 	$(BIN)/pytest -q -m soak --timeout=$$((PORTICO_SOAK_SECONDS + 300)) $(ARGS)
 
 generate: $(RUN)  ## write the committed generated files anew
