@@ -127,11 +127,11 @@ async def _disconnected(receive: Receive, request: Request) -> None:
 
 async def _send(send: Send, reply: Reply, *, head_only: bool = False) -> None:
     # Neither 204 nor 202 without a body needs a length, but keep-alive clients wait for one.
-    headers = list(reply.headers)
+    headers, body = list(reply.headers), reply.whole
     if reply.status != 204:
-        headers.append((b"content-length", str(len(reply.whole)).encode()))
+        headers.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if head_only else reply.whole})
+    await send({"type": "http.response.body", "body": b"" if head_only else body})
 
 
 class AsgiOutlet:
