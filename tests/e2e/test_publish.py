@@ -33,10 +33,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(180)]
 STORES = ("postgresql", "mysql")
 NOTIFIERS = ("signal", "http", "redis", "postgresql", "none")
 SELDOM, OFTEN = "3600", "1"
-SECONDS = float(os.environ.get("PORTICO_SOAK_SECONDS", "0"))
-APPLIES = 100 if SECONDS else 30
-PAIRS = [(store, notifier) for store in STORES for notifier in NOTIFIERS]
-SHORT = [pair for pair in PAIRS if pair[0] == "postgresql" or pair[1] in ("http", "none")]
+APPLIES = 100 if float(os.environ.get("PORTICO_SOAK_SECONDS", "0")) else 30
 
 
 def document(name: str, *tools: str, url: str = "http://127.0.0.1:9") -> str:
@@ -130,11 +127,7 @@ def notifying(notifier: str, directory: Path, kind: Kind) -> Iterator[str | None
             yield url
 
 
-@pytest.mark.parametrize(
-    ("kind", "notifier"),
-    [*SHORT, *(pytest.param(*pair, marks=pytest.mark.soak) for pair in PAIRS if SECONDS and pair not in SHORT)],
-    indirect=["kind"],
-)
+@pytest.mark.parametrize("notifier", NOTIFIERS)
 async def test_what_is_applied_rolled_back_and_deleted_is_seen_at_every_worker(
     kind: Kind, notifier: str, tmp_path: Path
 ) -> None:
@@ -151,9 +144,7 @@ async def test_what_is_applied_rolled_back_and_deleted_is_seen_at_every_worker(
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize(
-    ("kind", "notifier"), [(store, "redis") for store in (STORES if SECONDS else STORES[:1])], indirect=["kind"]
-)
+@pytest.mark.parametrize("notifier", ["redis"])
 async def test_applies_under_load_fail_no_call(kind: Kind, notifier: str, tmp_path: Path) -> None:
     with demo(tmp_path) as service:
         first = document("load", "ask", url=service.url)
