@@ -6,6 +6,7 @@ from typing import Any
 from portico.net.breaker import Breaker
 from portico.net.connection import Connection
 from portico.net.errors import NetError
+from portico.net.known_answers import KnownAnswers
 from portico.net.limits import ClientLimits
 from portico.net.outbox import Outbox
 
@@ -60,6 +61,7 @@ class FakeOwner:
         self.limits = limits
         self.breaker = Breaker(self.name, limits)
         self.outbox = AtOnce()
+        self.known = KnownAnswers()
         self.failures = 0
         self.released_count = 0
         self.lost_count = 0

@@ -8,7 +8,7 @@ collects the body.
 from portico.net.decoding import Decoder
 from portico.net.errors import Malformed, Rejected
 from portico.net.limits import ClientLimits
-from portico.net.response import Response, joined_header
+from portico.net.response import Head, Response, joined_header
 from portico.net.streaming import StreamingResponse
 
 
@@ -54,7 +54,7 @@ class Answer:
         if self._decoder is not None and not self.is_bodiless:
             self._decoder.finish()
         head = self.head or b""
-        return Response(int(head[9:12]), head, self._folded, bytes(self._body))
+        return Response(Head(int(head[9:12]), head, self._folded), bytes(self._body))
 
     def _take_head(self, data: bytes) -> bool:
         """Cuts the head out of what has arrived, passing over informational answers. False while it is incomplete."""

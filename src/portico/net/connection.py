@@ -14,9 +14,10 @@ import httptools
 from portico.net.answer import Answer, too_large
 from portico.net.breaker import Breaker
 from portico.net.errors import Malformed, NetError, TimedOut, Unreachable
+from portico.net.known_answers import KnownAnswers
 from portico.net.limits import ClientLimits
 from portico.net.outbox import Outbox
-from portico.net.response import Response
+from portico.net.response import Head, Response
 from portico.net.streaming import StreamingResponse
 from portico.net.waiting import Waiting
 
@@ -31,6 +32,7 @@ class Owner(Protocol):
     limits: ClientLimits
     breaker: Breaker
     outbox: Outbox
+    known: KnownAnswers
 
     def failed(self, error: NetError, *, is_stale: bool = False) -> None: ...
 
@@ -47,6 +49,7 @@ class Connection(asyncio.Protocol):
         "_feed",
         "_future",
         "_keep",
+        "_known",
         "_limits",
         "_loop",
         "_outbox",
@@ -74,6 +77,7 @@ class Connection(asyncio.Protocol):
         self._owner = owner
         self._limits = owner.limits
         self._outbox = owner.outbox
+        self._known = owner.known
         self._loop = loop
         # A head this short cannot break either limit, so it need not be measured.
         self._short_head = min(owner.limits.head, owner.limits.headers * _HEADER_BYTES_AT_LEAST)
@@ -179,6 +183,14 @@ class Connection(asyncio.Protocol):
         if future is None:
             self.close()  # Bytes that answer nothing could pass for the answer to the next request.
             return
+        if self._answer is None:  # So that these are the first bytes of one.
+            known = self._known.find(data)
+            if known is not None:
+                self._keep = True
+                self._release()
+                if not future.done():
+                    future.answer(known)
+                return
         try:
             self._feed(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -193,7 +205,8 @@ class Connection(asyncio.Protocol):
         end = data.find(b"\r\n\r\n")
         head = data[:end]
         folded = head.lower()
-        if end > self._short_head or (b"encoding:" in folded and not _is_only_chunked(folded)):
+        is_coded = b"encoding:" in folded
+        if end > self._short_head or (is_coded and not _is_only_chunked(folded)):
             self._advance(data)
             return
         pieces = self._pieces
@@ -202,9 +215,12 @@ class Connection(asyncio.Protocol):
         if len(body) > self._limits.body:
             self.fail(too_large(self._owner.name, self._limits))
             return
+        found = Head(self._status, head, folded)
+        if self._keep and not is_coded:
+            self._known.learn(head, found, body)
         self._release()
         if not future.done():
-            future.answer(Response(self._status, head, folded, body))
+            future.answer(Response(found, body))
 
     def eof_received(self) -> None:
         if self._future is not None and self._answer is not None and self._answer.ends_with_connection:

@@ -14,6 +14,7 @@ from portico.net.breaker import Breaker
 from portico.net.connection import Connection
 from portico.net.dialer import Dialer
 from portico.net.errors import Busy, NetError, TimedOut, Unreachable
+from portico.net.known_answers import KnownAnswers
 from portico.net.limits import ClientLimits
 from portico.net.origin import Origin
 from portico.net.outbox import Outbox
@@ -59,6 +60,7 @@ class Pool:
         "connects",
         "failures",
         "idle",
+        "known",
         "limits",
         "name",
         "outbox",
@@ -72,6 +74,7 @@ class Pool:
         self.name = origin.name
         self.limits = limits
         self.outbox = outbox
+        self.known = KnownAnswers()
         self.idle: list[Connection] = []
         self.breaker = Breaker(origin.name, limits)
         self.connects = self.requests = self.failures = self.retries = 0
@@ -162,6 +165,7 @@ class Pool:
 
     def sweep(self, now: float) -> None:
         """Enforces every deadline of this pool; called a few times a second."""
+        self.known.forget()
         for connection in tuple(self._connections):
             connection.check(now)
         for waiter in tuple(self._waiters):

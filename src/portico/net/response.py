@@ -1,28 +1,48 @@
 """A complete answer. Its head stays the bytes that the parser has found valid, and is read where somebody asks."""
 
 
-class Response:
-    """`status`, `body` (decoded, complete), `headers` (names in lower case, in order, repeated ones kept),
-    `header(name)`.
+class Head:
+    """The status line and the header lines of an answer, without the empty line. Many answers may share one, so what
+    was looked up in it is kept."""
 
-    `head` is the status line and the header lines, without the empty line; `folded` the same in lower case.
-    """
+    __slots__ = ("_folded", "_found", "_raw", "status")
 
-    __slots__ = ("_folded", "_head", "body", "status")
-
-    def __init__(self, status: int, head: bytes, folded: bytes, body: bytes) -> None:
+    def __init__(self, status: int, raw: bytes, folded: bytes) -> None:
+        """`folded` is `raw` in lower case."""
         self.status = status
-        self.body = body
-        self._head = head
+        self._raw = raw
         self._folded = folded
+        self._found: dict[bytes, bytes | None] = {}
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
-        return header_list(self._head)
+        return header_list(self._raw)
 
     def header(self, name: bytes) -> bytes | None:
-        """The first header of that name, which is to be given in lower case."""
-        return find_header(self._head, self._folded, name)
+        found = self._found
+        if name in found:
+            return found[name]
+        value = found[name] = find_header(self._raw, self._folded, name)
+        return value
+
+
+class Response:
+    """`status`, `body` (decoded, complete), `headers` (names in lower case, in order, repeated ones kept), and the
+    first header of a name, which is to be given in lower case."""
+
+    __slots__ = ("_head", "body", "status")
+
+    def __init__(self, head: Head, body: bytes) -> None:
+        self.status = head.status
+        self.body = body
+        self._head = head
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        return self._head.headers
+
+    def header(self, name: bytes) -> bytes | None:
+        return self._head.header(name)
 
     def __repr__(self) -> str:
         return f"<Response {self.status}, {len(self.body)} bytes>"

@@ -12,7 +12,7 @@ from portico.auth.principal import Refused
 from portico.auth.tokens import CHECKED, MOST_TOKENS, TokenGuard, TokenRules
 from portico.auth.web_key import MOST_KEYS, read_keys
 from portico.net.errors import TimedOut, Unreachable
-from portico.net.response import Response
+from portico.net.response import Head, Response
 
 pytestmark = pytest.mark.anyio
 RULES = TokenRules(ISSUER, (AUDIENCE,), ("RS256",))
@@ -33,7 +33,7 @@ class Server:
             await self.held.wait()
         if isinstance(self.answer, Exception):
             raise self.answer
-        return self.answer or Response(200, b"", b"", self.issuer.document())
+        return self.answer or Response(Head(200, b"", b""), self.issuer.document())
 
 
 class World:
@@ -104,13 +104,13 @@ async def test_a_key_that_the_issuer_took_back_is_good_no_more_once_its_keys_are
     [
         Unreachable("nobody there"),
         TimedOut("too slow"),
-        Response(302, b"", b"", b""),
-        Response(500, b"", b"", b""),
-        Response(200, b"", b"", b"<html>"),
-        Response(200, b"", b"", b'{"keys": []}'),
-        Response(200, b"", b"", b'{"keys": [{"kty": "oct", "k": "c2VjcmV0", "kid": "r1"}]}'),
-        Response(200, b"", b"", b'{"keys": "' + b"x" * MOST_BYTES + b'"}'),
-        Response(200, b"", b"", b"[" * 100_000),
+        Response(Head(302, b"", b""), b""),
+        Response(Head(500, b"", b""), b""),
+        Response(Head(200, b"", b""), b"<html>"),
+        Response(Head(200, b"", b""), b'{"keys": []}'),
+        Response(Head(200, b"", b""), b'{"keys": [{"kty": "oct", "k": "c2VjcmV0", "kid": "r1"}]}'),
+        Response(Head(200, b"", b""), b'{"keys": "' + b"x" * MOST_BYTES + b'"}'),
+        Response(Head(200, b"", b""), b"[" * 100_000),
         RuntimeError("a defect"),
     ],
     ids=str,

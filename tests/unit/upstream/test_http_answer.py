@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portico.config.document import Tool
-from portico.net.response import Response
+from portico.net.response import Head, Response
 from portico.template import TemplateError
 from portico.upstream.http_answer import Shaped, compile_answer
 
@@ -22,7 +22,7 @@ def answer(
 ) -> Response:
     lines = [f"HTTP/1.1 {status} Whatever", *([f"Content-Type: {content_type}"] if content_type else []), *headers]
     head = "\r\n".join(lines).encode()
-    return Response(status, head, head.lower(), body)
+    return Response(Head(status, head, head.lower()), body)
 
 
 def shape(response: Response, **config: Any) -> Shaped:
