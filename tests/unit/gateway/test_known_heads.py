@@ -1,7 +1,7 @@
 """Whether a head is looked up or parsed makes no difference but time."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.fakes.ingress import FakeHome, connected
 
@@ -25,9 +25,18 @@ HEADS = [
     b"POST /j HTTP/1.1\r\n" + HOST + b"Content-L\r\nA: b%d\r\n\r\n",
     b"POST /k HTTP/1.1\r\n" + HOST + b"Content-Length: %d\r\nX: " + b"y" * 2000 + b"\r\n\r\n",
 ]
+ELSEWHERE = HEADS[0].replace(b"/a", b"/z")
+LONGER = HEADS[0].replace(b"\r\n\r\n", b"\r\nX: y\r\n\r\n")
+"""Six bytes of its last line would be the beginning of the body, if nobody looked."""
 BODIES = [b"", b"1", b"hello", b"\r\n\r\n", b"ength: 3\r\n\r\nabc", b"x" * 120, b"y" * 1200]
-MESSAGE = st.tuples(st.sampled_from(HEADS), st.sampled_from(BODIES), st.sampled_from([0, 0, 0, 0, 1, -1, 7]))
-DAMAGE = st.none() | st.tuples(st.floats(0, 1), st.sampled_from([b"\r", b"\n", b":", b" ", b"0", b"ength: 5", b"\0"]))
+FEW = st.lists(st.sampled_from(HEADS), min_size=1, max_size=2)
+"""Of many heads, the same would hardly ever come twice."""
+MESSAGE = st.tuples(st.integers(0, 1), st.sampled_from(BODIES), st.sampled_from([0, 0, 0, 0, 1, -1, 7]))
+DAMAGE = (
+    st.none()
+    | st.none()
+    | st.tuples(st.floats(0, 1), st.sampled_from([b"\r", b"\n", b":", b" ", b"0", b"ength: 5", b"\0"]))
+)
 
 
 def told(home: FakeHome) -> list[tuple[object, ...]]:
@@ -35,11 +44,20 @@ def told(home: FakeHome) -> list[tuple[object, ...]]:
 
 
 @settings(max_examples=400)
-@given(sent=st.lists(st.tuples(MESSAGE, DAMAGE, st.integers(1, 3)), min_size=1, max_size=8))
-async def test_any_bytes_are_taken_alike_with_and_without_known_heads(sent: list) -> None:  # type: ignore[type-arg]
-    knowing, parsing = FakeHome(), FakeHome(known_heads=0)
+@given(
+    heads=FEW,
+    sent=st.lists(st.tuples(MESSAGE, DAMAGE, st.integers(1, 3)), min_size=1, max_size=8),
+    most=st.sampled_from([1, 2, 512]),
+)
+@example(heads=[HEADS[0], ELSEWHERE], sent=[((0, b"", 0), None, 2), ((1, b"", 0), None, 1)], most=9)
+@example(heads=[HEADS[0], LONGER], sent=[((0, b"", 0), None, 2), ((1, b"hello", 6), None, 1)], most=9)
+async def test_any_bytes_are_taken_alike_with_and_without_known_heads(
+    heads: list[bytes], sent: list, most: int
+) -> None:  # type: ignore[type-arg]
+    knowing, parsing = FakeHome(known_heads=most), FakeHome(known_heads=0)
     one, other = connected(knowing), connected(parsing)
-    for (head, body, off), damage, times in sent:
+    for (which, body, off), damage, times in sent:
+        head = heads[which % len(heads)]
         data = head % max(0, len(body) + off) + body
         if damage is not None:
             at = int(damage[0] * len(data))
@@ -63,6 +81,18 @@ async def test_the_same_head_is_parsed_once_whatever_the_length_of_the_body() ->
     first, second, third = home.seen
     assert first.known is second.known is third.known is not None
     assert [each.headers[b"content-length"] for each in home.seen] == [b"1", b"2", b"100"]
+
+
+async def test_a_head_that_made_room_for_others_is_parsed_anew_by_the_connection_that_remembers_it() -> None:
+    home = FakeHome(known_heads=1)
+    connection, _ = connected(home)
+    other, _ = connected(home)
+    for each, head in ((connection, HEADS[0]), (connection, HEADS[0]), (other, HEADS[1]), (connection, HEADS[0])):
+        each.data_received(head % 1 + b"a")
+    first, second, _, last = (request.known for request in home.seen)
+    assert first is second is not None
+    assert last is not first
+    assert first.headers == {}, "It holds memory, though nobody can find it any more."
 
 
 def test_no_more_heads_are_remembered_than_may_be() -> None:

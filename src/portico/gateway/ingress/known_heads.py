@@ -20,17 +20,41 @@ _MOST_DIGITS = 7
 _UNUSUAL = (b"transfer-encoding", b"expect", b"upgrade", b"connection")
 
 
+Found = tuple["KnownHead", bytes, bytes]
+"""The head that one whole request begins with, the digits of its length, and its body."""
+
+
 class KnownHead:
     """One head, parsed. `lane` is where those who judge requests by their heads keep what they found (see Request)."""
 
-    __slots__ = ("headers", "lane", "method", "path", "query")
+    __slots__ = ("_after", "_before", "_cut", "headers", "is_known", "lane", "method", "path", "query")
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, before: bytes, after: bytes, request: Request) -> None:
+        """What stands before the digits of the length, and behind them up to the body."""
+        self._before = before
+        self._after = after
+        self._cut = len(before)
+        self.is_known = True
         self.method = request.method
         self.path = request.path
         self.query = request.query
         self.headers = request.headers
         self.lane: Any = None
+
+    def forget(self) -> None:
+        """Connections may remember it still, and hold nothing in memory by that."""
+        self.is_known = False
+        self._before = self._after = b""
+        self.headers, self.lane = {}, None
+
+    def again(self, data: bytes) -> Found | None:
+        """The same head once more, as it nearly always is on one connection: that costs half of looking it up."""
+        at, after = self._cut, self._after
+        cut = data.find(b"\r", at, at + _MOST_DIGITS + 1)
+        if cut < 0 or not data.startswith(self._before) or not data.startswith(after, cut):
+            return None
+        digits, body = data[at:cut], data[cut + len(after) :]
+        return (self, digits, body) if digits.isdigit() and len(body) == int(digits) else None
 
 
 class KnownHeads:
@@ -47,8 +71,7 @@ class KnownHeads:
         for head in self._heads.values():
             head.lane = None
 
-    def find(self, data: bytes) -> tuple[KnownHead, bytes, bytes] | None:
-        """The head that one whole request begins with, the digits of its length, and its body."""
+    def find(self, data: bytes) -> Found | None:
         at = data.find(_LENGTH) + 7
         cut = data.find(b"\r", at)
         end = data.find(_END, cut)
@@ -74,6 +97,12 @@ class KnownHeads:
         if not data[:at].lower().endswith(_LENGTH_LINE) or data[at:cut] != digits or data.find(_END, cut) != length - 4:
             return None
         if len(self._heads) >= self._most:
-            self._heads.clear()
-        head = self._heads[data[:at] + data[cut : length - 4]] = KnownHead(request)
+            self._forget()
+        before, after = data[:at], data[cut:length]
+        head = self._heads[before + after[: -len(_END)]] = KnownHead(before, after, request)
         return head
+
+    def _forget(self) -> None:
+        for head in self._heads.values():
+            head.forget()
+        self._heads.clear()

@@ -32,6 +32,7 @@ class RequestReader(asyncio.Protocol):
         "_headers",
         "_home",
         "_in_head",
+        "_last",
         "_learning",
         "_offers",
         "_parser",
@@ -51,6 +52,7 @@ class RequestReader(asyncio.Protocol):
         self._address = ""
         self._queue: deque[tuple[Request | BadHead, bool]] | None = None
         self._chunked = True
+        self._last: KnownHead | None = None
         self._learning: bytes | None = None
         self._resuming = False
         self._segment = 0
@@ -96,7 +98,9 @@ class RequestReader(asyncio.Protocol):
             if self._head_size == 0 and self._is_quiet():
                 home = self._home
                 if not self._queue and len(data) <= home.max_body:
-                    found = home.known.find(data)
+                    last = self._last
+                    found = last.again(data) if last is not None and last.is_known else None
+                    found = found or home.known.find(data)
                     if found is not None:
                         self._take(*found)
                         return
@@ -224,6 +228,7 @@ class RequestReader(asyncio.Protocol):
     def _take(self, known: KnownHead, length: bytes, body: bytes) -> None:
         """A whole request with a head that the parser knows: what on_message_complete would make of it."""
         home, headers = self._home, known.headers
+        self._last = known
         if headers[b"content-length"] != length:
             headers = {**headers, b"content-length": length}
         address, scheme, handed_over = home.callers.client(self._address, home.scheme, headers)
