@@ -9,7 +9,7 @@ allows it; else the error (`sent` True) goes to the caller.
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any
 
 from portico.net.connection import Connection
@@ -97,7 +97,7 @@ class HttpClient:
         until = math.inf if deadline is None else deadline
         return await self._begin(Connection.begin_stream, origin, data, until, first_byte, idempotent)
 
-    async def open(
+    def open(
         self,
         origin: Origin,
         data: bytes | list[bytes],
@@ -105,9 +105,10 @@ class HttpClient:
         deadline: float,
         first_byte: float | None = None,
         idempotent: bool = False,
-    ) -> Response | StreamingResponse:
-        """A Response where the answer arrives in one read, which costs no more than `send`; else as `stream`."""
-        return await self._begin(Connection.begin_either, origin, data, deadline, first_byte, idempotent)
+    ) -> Coroutine[Any, Any, Response | StreamingResponse]:
+        """To be awaited: a Response where the answer arrives in one read, which costs no more than `send`; else as
+        `stream`."""
+        return self._begin(Connection.begin_either, origin, data, deadline, first_byte, idempotent)
 
     async def _begin(
         self,

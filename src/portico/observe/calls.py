@@ -48,7 +48,7 @@ class CallObserver:
                 call.version[:32],
                 status,
                 outcome,
-                round(seconds * 1000, 3),
+                int(seconds * 1_000_000) / 1000,
                 call.detail,
                 "" if call.principal is None else call.principal.name,
             )

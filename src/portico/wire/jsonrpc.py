@@ -155,6 +155,11 @@ def encode_id(identifier: Id) -> bytes:
     return b"%d" % identifier if type(identifier) is int else _encode(identifier)
 
 
+def encode_response(identifier: Id, member: bytes) -> bytes:
+    """A response from one encoded member, `"result":…` or `"error":…`."""
+    return b'{"jsonrpc":"2.0","id":%b,%b}' % (encode_id(identifier), member)
+
+
 def encode_result(identifier: Id, members: bytes) -> bytes:
     """A response from the encoded members of its result object, written without their braces."""
     return b'{"jsonrpc":"2.0","id":%b,"result":{%b}}' % (encode_id(identifier), members)

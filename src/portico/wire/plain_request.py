@@ -48,7 +48,8 @@ def _callers_first(body: bytes) -> PlainRequest | None:
 
 
 def _may_be_deep(body: bytes) -> bool:
-    return body.count(b"[") + body.count(b"{") > DEPTH
+    # To look for one byte costs a fifth of counting it.
+    return body.count(b"{") + (body.count(b"[") if b"[" in body else 0) > DEPTH
 
 
 def _read(identifier: bytes) -> Id:

@@ -25,7 +25,7 @@ from portico.upstream.mcp.hearing import RECONNECTED
 from portico.upstream.mcp.upstream import Conversation, Hear, Heard, Hello, McpSpec, McpUpstream, Outcome
 from portico.wire import errors, versions
 from portico.wire.errors import RpcError
-from portico.wire.jsonrpc import Message, encode_notification
+from portico.wire.jsonrpc import Message, encode_notification, encode_response
 
 log = logging.getLogger("portico.relay")
 
@@ -284,7 +284,8 @@ def _hello(
 
 
 def _answer(call: Call, member: bytes) -> Answer:
-    return Answer(b'{"jsonrpc":"2.0","id":%b,%b}' % (_encode(call.identifier), member), 200, "ok")
+    assert call.identifier is not None
+    return Answer(encode_response(call.identifier, member), 200, "ok")
 
 
 def unreachable(call: Call, error: NetError) -> RpcError:

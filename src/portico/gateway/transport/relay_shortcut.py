@@ -16,7 +16,7 @@ from portico.gateway.exchange import JSON_ONLY, Reply, Request
 from portico.gateway.protocol.call import Call
 from portico.gateway.protocol.dispatch import Answer, Method, broken, ended
 from portico.gateway.protocol.params import able_of, decode_plain_relayed_call
-from portico.gateway.protocol.relay import answered, deadline, unreachable
+from portico.gateway.protocol.relay import answered, unreachable
 from portico.gateway.routing.endpoint import Endpoint
 from portico.gateway.session.session import Session
 from portico.gateway.transport.conversation import Conversations, alone
@@ -30,6 +30,7 @@ from portico.upstream.mcp.direct import Rest
 from portico.upstream.mcp.envelope import mentions
 from portico.upstream.mcp.upstream import Heard, Outcome
 from portico.wire.errors import RpcError
+from portico.wire.jsonrpc import encode_response
 from portico.wire.plain_request import CALL, PlainRequest
 
 Passed = tuple[Call, Way, bytes]
@@ -59,7 +60,7 @@ class RelayShortcut:
                 way.prepared,
                 params,
                 identifier=identifier,
-                deadline=deadline(call, way.spec),
+                deadline=call.started + way.patience,
                 hear=lambda heard: self._hear(call, way, heard),
             )
         except NetError as error:
@@ -74,9 +75,12 @@ class RelayShortcut:
                 self._leave(call)
         if isinstance(outcome, Task):
             return await self._follow(request, call, way, outcome)
-        answer = answered(call, way.outcome(outcome))
-        shared.observer.finished(call, answer.outcome, answer.status, shared.clock())
-        return Reply(answer.status, answer.body, JSON_ONLY)
+        if way.owner is not None:
+            outcome = way.outcome(outcome)
+        if outcome.is_error:
+            return alone(shared.finish(call, answered(call, outcome)))
+        shared.observer.finished(call, "ok", 200, shared.clock())
+        return Reply(200, encode_response(identifier, outcome.member), JSON_ONLY)
 
     def _hear(self, call: Call, way: Way, heard: Heard) -> None:
         aggregates = self._shared.aggregates

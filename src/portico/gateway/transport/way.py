@@ -15,12 +15,21 @@ from portico.upstream.mcp.upstream import McpSpec, Outcome
 
 class Way:
     """`prepared` is what the conversation was given of the request's head. `owner` says whose an included tool is, and
-    what its server calls it; None where the server is all that the endpoint offers."""
+    what its server calls it; None where the server is all that the endpoint offers. `patience` is how many seconds a
+    call may take, for the endpoint or for the server."""
 
-    __slots__ = ("_name", "conversation", "owner", "prepared", "spec")
+    __slots__ = ("_name", "conversation", "owner", "patience", "prepared", "spec")
 
-    def __init__(self, spec: McpSpec, owner: Owner | None, conversation: Direct, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        spec: McpSpec,
+        owner: Owner | None,
+        conversation: Direct,
+        headers: Mapping[str, str],
+        patience: float,
+    ) -> None:
         self.spec = spec
+        self.patience = min(patience, spec.timeout)
         self.owner = owner
         self.conversation = conversation
         self._name = msgspec.Raw(msgspec.json.encode(owner.own)) if owner is not None else None

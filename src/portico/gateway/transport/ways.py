@@ -49,7 +49,7 @@ class Ways:
             return None
         if len(lane.ways) >= MOST:
             lane.ways.clear()
-        way = lane.ways[key] = Way(spec, owner, found, _headers(request, lane, endpoint, spec, owner))
+        way = lane.ways[key] = Way(spec, owner, found, _headers(request, lane, endpoint, spec, owner), endpoint.timeout)
         return way
 
     def _owner(

@@ -54,6 +54,9 @@ def messages_in(target: Target, data: bytes) -> list[Message]:
 def whole_outcome(target: Target, response: Response | StreamingResponse, body: bytes, number: Id) -> Outcome:
     """The end of a request that a JSON answer tells. A JSON-RPC error may come with any status."""
     if response.status < 300:
+        sole = envelope.sole_outcome(body, number)
+        if sole is not None:
+            return sole
         for message in messages_in(target, body):
             if message.method is UNSET and message.id == number:
                 return envelope.outcome(message)

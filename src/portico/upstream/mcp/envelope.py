@@ -59,6 +59,19 @@ def _checked(message: Message) -> Message:
     return message
 
 
+def sole_outcome(data: bytes, identifier: Id) -> Outcome | None:
+    """The end of that request, where that is what this body tells, and all that it tells."""
+    try:
+        message = _one.decode(data)
+    except _BROKEN:
+        return None
+    if message.id != identifier or message.method is not UNSET or message.jsonrpc != "2.0":
+        return None
+    if message.error is not UNSET:
+        return Outcome(b'"error":%b' % message.error, True)
+    return Outcome(b'"result":%b' % message.result, False) if message.result is not UNSET else None
+
+
 def outcome(message: Message) -> Outcome:
     """The end of a request that a response tells."""
     if message.error is not UNSET:

@@ -20,6 +20,7 @@ from portico.upstream.mcp.upstream import McpSpec, Outcome
 from portico.upstream.mcp.work import Work
 from portico.wire.jsonrpc import Message
 
+Sent = Coroutine[Any, Any, Response | StreamingResponse]
 LINGER = 2.0
 NOTICE = 10.0
 MOST_TASKS = 1_024
@@ -75,14 +76,17 @@ class Place:
             return error
         return type(error)(f"{self.target.name} failed: {error.message}", sent=error.sent)
 
-    async def post(self, lines: bytes, body: bytes, deadline: float, safe: bool) -> Response | StreamingResponse:
-        data = self.target.post(lines, body)
+    def send(self, lines: bytes, body: bytes, deadline: float, safe: bool) -> Sent:
+        """To be awaited. Who does so says `answered` where the server was not known to serve."""
+        target = self.target
         # Until its deadline a request may take its time to begin: an upstream without streams answers when it is done.
-        response = await self.client.open(
-            self.target.origin, data, deadline=deadline, first_byte=math.inf, idempotent=safe
+        return self.client.open(
+            target.origin, target.post(lines, body), deadline=deadline, first_byte=math.inf, idempotent=safe
         )
-        if self.life.health.state != "serving":
-            self.answered()
+
+    async def post(self, lines: bytes, body: bytes, deadline: float, safe: bool) -> Response | StreamingResponse:
+        response = await self.send(lines, body, deadline, safe)
+        self.answered()
         return response
 
     def read(self, data: bytes) -> list[Message]:

@@ -124,7 +124,9 @@ class HttpSession:
         asked = self._begin(deadline, identifier, None)
         body = envelope.call(asked.number, params)
         try:
-            response = await place.post(lines + prepared, body, deadline, False)
+            response = await place.send(lines + prepared, body, deadline, False)
+            if place.life.health.state != "serving":
+                place.answered()
             if type(response) is Response and response.status == 200 and not is_events(response):
                 return whole_outcome(place.target, response, response.body, asked.number)
             stream = self._stream(asked, lines) if response.status == 200 and is_events(response) else None

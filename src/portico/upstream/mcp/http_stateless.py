@@ -98,7 +98,9 @@ class Stateless:
         place, rest = self._place, None
         place.begin()
         try:
-            response = await place.post(prepared, envelope.call(identifier, params), deadline, False)
+            response = await place.send(prepared, envelope.call(identifier, params), deadline, False)
+            if place.life.health.state != "serving":
+                place.answered()
             if type(response) is Response and not is_events(response):
                 return whole_outcome(place.target, response, response.body, identifier)
             asked = Asked(0, identifier, deadline, hear)

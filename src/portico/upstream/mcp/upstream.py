@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+import msgspec
+
 from portico.wire.jsonrpc import Id
 
 Era = Literal["legacy", "modern"]
@@ -38,10 +40,15 @@ class McpSpec:
     start: Literal["onDemand", "atStart"] = "onDemand"
     start_timeout: float = 120.0
     idle_timeout: float = 600.0
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Of what hardly ever is the same in two.
+        object.__setattr__(self, "_hash", hash((self.tenant, self.document, self.name)))
 
     def __hash__(self) -> int:
-        """Of what hardly ever is the same in two: a call looks its upstream up by it."""
-        return hash((self.tenant, self.document, self.name))
+        # A call looks its upstream up by it, so it is computed once.
+        return self._hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +79,7 @@ class Heard:
 Hear = Callable[[Heard], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """The end of a request: one encoded member, `"result":…` or `"error":…`, its value as the upstream wrote it."""
 
     member: bytes
