@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import subprocess
+import sys
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -41,7 +42,7 @@ def describe() -> dict[str, str]:
         "cpu": _cpu(),
         "cores": str(os.cpu_count()),
         "kernel": platform.release(),
-        "python": platform.python_version(),
+        "python": _python(),
         "portico": commit(),
         "nginx": _said("nginx", "-v").rpartition("/")[2],
         "wrk": _said("wrk", "-v").split()[1],
@@ -54,6 +55,12 @@ def commit() -> str:
     short = _said("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD") or "unknown"
     changed = _said("git", "-C", str(ROOT), "status", "--porcelain", "--", "src")
     return f"{short}-changed" if changed else short
+
+
+def _python() -> str:
+    """The interpreter, and whether it is the system's own: distributions build theirs for speed."""
+    own = Path(sys.executable).resolve().parent == Path("/usr/bin")
+    return f"{platform.python_version()} ({'of the system' if own else 'not of the system'})"
 
 
 def _cpu() -> str:
