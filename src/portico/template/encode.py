@@ -19,7 +19,8 @@ _COOKIE = re.compile(r"[A-Za-z0-9!#$&'()*+./:<=>?@\[\]^_`{|}~-]*").fullmatch
 _PLAIN_XML = re.compile(r"[A-Za-z0-9 ._~:/@!?*+,;=()-]*").fullmatch
 _XML_REFUSED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]").search
 _SLASHES = re.compile(r"[/\\]")
-_XML_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;", "\r": "&#13;"})
+# The ampersand first, for the others bring their own.
+_XML_ESCAPES = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;"), ("'", "&#39;"), ("\r", "&#13;"))
 _DOTS = frozenset({".", ".."})
 _MAX_LEVELS = 8
 
@@ -104,9 +105,11 @@ def xml(value: Any, name: str) -> str:
     text = text_of(value)
     if _PLAIN_XML(text):
         return text
-    if _XML_REFUSED(text):
+    if not (text.isascii() and text.isprintable()) and _XML_REFUSED(text):
         raise RenderError(f"{name} holds characters that XML cannot carry")
-    return text.translate(_XML_ESCAPES)
+    for character, escape in _XML_ESCAPES:
+        text = text.replace(character, escape)
+    return text
 
 
 def json_inside(value: Any, name: str) -> str:

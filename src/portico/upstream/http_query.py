@@ -35,11 +35,13 @@ class Query:
     def render(self, url: UrlTemplate, scope: Scope, url_scope: Any, masked: bool = False) -> str:
         """With its question mark, or nothing at all."""
         pairs = [pair if isinstance(pair, str) else pair(url_scope) for pair in url.query]
-        pairs += [
-            f"{name}=REDACTED" if masked and secret else places.pairs(name, value(scope))
-            for name, value, secret in self._written
-        ]
-        pairs.append(self.given(scope["args"]))
+        if self._written:
+            pairs += [
+                f"{name}=REDACTED" if masked and secret else places.pairs(name, value(scope))
+                for name, value, secret in self._written
+            ]
+        if self._given:
+            pairs.append(self.given(scope["args"]))
         text = "&".join([pair for pair in pairs if pair])
         return f"?{text}" if text else ""
 
