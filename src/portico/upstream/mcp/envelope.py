@@ -86,7 +86,8 @@ def params_of(message: Message) -> bytes | None:
 
 def mentions(text: bytes, name: bytes) -> bool:
     """Whether `name` may be a key in there; a key can also be spelled with escapes."""
-    return name in text or b"\\u" in text
+    # To look for one byte costs half of looking for two, and most texts have no escapes.
+    return name in text or (b"\\" in text and b"\\u" in text)
 
 
 def swap_token(params: bytes | None, token: int) -> tuple[bytes | None, bytes | None]:
