@@ -95,6 +95,19 @@ async def test_a_head_that_made_room_for_others_is_parsed_anew_by_the_connection
     assert first.headers == {}, "It holds memory, though nobody can find it any more."
 
 
+def test_a_head_that_is_learnt_again_stays_the_one_that_connections_remember() -> None:
+    """Or what it keeps of a snapshot would not be forgotten with the others."""
+    heads = KnownHeads()
+    data = HEADS[0] % 2 + b"hi"
+    request = Request("POST", b"/a", b"b=c", {b"host": b"a", b"content-length": b"2"}, b"hi")
+    first = heads.learn(data, request)
+    assert first is not None
+    assert heads.learn(data, request) is first
+    first.lane = object()
+    heads.forget_lanes()
+    assert first.lane is None
+
+
 def test_no_more_heads_are_remembered_than_may_be() -> None:
     heads = KnownHeads(3)
     for number in range(10):

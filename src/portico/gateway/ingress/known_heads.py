@@ -96,10 +96,13 @@ class KnownHeads:
         cut = data.find(b"\r", at)
         if not data[:at].lower().endswith(_LENGTH_LINE) or data[at:cut] != digits or data.find(_END, cut) != length - 4:
             return None
-        if len(self._heads) >= self._most:
-            self._forget()
         before, after = data[:at], data[cut:length]
-        head = self._heads[before + after[: -len(_END)]] = KnownHead(before, after, request)
+        key = before + after[: -len(_END)]
+        head = self._heads.get(key)
+        if head is None:
+            if len(self._heads) >= self._most:
+                self._forget()
+            head = self._heads[key] = KnownHead(before, after, request)
         return head
 
     def _forget(self) -> None:
