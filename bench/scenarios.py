@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from bench.client import Client, Fits
 from bench.load import Load
@@ -22,6 +22,13 @@ KEPT_LIST = "nginx-list"
 NOTE = call("send_note", id=f"item-{MARK}", to=["Ada", "Grace"], text="Bring <tea> & biscuits.", urgent=True)
 
 
+class Served(Protocol):
+    """Where a server listens."""
+
+    @property
+    def port(self) -> int: ...
+
+
 @dataclass(frozen=True)
 class Scenario:
     """`template` makes the request once its server is up: a handshake may be needed. `beside` names what it is compared
@@ -30,7 +37,7 @@ class Scenario:
     name: str
     title: str
     server: str
-    template: Callable[[Server], bytes]
+    template: Callable[[Served], bytes]
     fits: Fits
     beside: str = REFERENCE
 
@@ -38,11 +45,11 @@ class Scenario:
         return Load(server, self.template(server), self.fits)
 
 
-def modern_call(_: Server) -> bytes:
+def modern_call(_: Served) -> bytes:
     return modern(MCP, "tools/call", ITEM)
 
 
-def legacy_call(server: Server, path: str = MCP, params: dict[str, Any] = ITEM) -> bytes:
+def legacy_call(server: Served, path: str = MCP, params: dict[str, Any] = ITEM) -> bytes:
     client = Client(server.port)
     session = client.ask(initialize(path)).headers["mcp-session-id"]
     client.close()

@@ -128,7 +128,7 @@ class Servers:
 
     def gateway(self, cores: str, upstream: Server, workers: int = 1, name: str = "gateway") -> Server:
         """As a user starts it: default limits, access log and metrics on."""
-        store = f"files:{self._documents(name, upstream)}"
+        store = f"files:{self.documents(name, upstream)}"
         return self._gateway(name, store, cores, ["--admin", "off", "--workers", str(workers)])
 
     def on_store(self, name: str, store: str, cores: str, admin: int, *settings: str) -> Server:
@@ -137,13 +137,18 @@ class Servers:
 
     def relay(self, cores: str, upstream_cores: str) -> Server:
         """A gateway before MCP servers that run on other cores and cost it nothing that counts."""
+        store = f"files:{self.relay_documents(upstream_cores)}"
+        return self._gateway("relay", store, cores, ["--admin", "off"], apart=MCP_SERVER)
+
+    def relay_documents(self, cores: str) -> Path:
+        """What is served where MCP servers are relayed; they run already, or are to be started on these cores."""
         port = free_port()
-        server = self._start("mcp-server", [sys.executable, "-m", MCP_SERVER, "http", str(port)], port, upstream_cores)
+        server = self._start("mcp-server", [sys.executable, "-m", MCP_SERVER, "http", str(port)], port, cores)
         server.wait(initialize("/mcp"))
         documents = self._directory / "relay-documents"
         documents.mkdir()
-        (documents / "relays.json").write_text(json.dumps(relays(port, upstream_cores)))
-        return self._gateway("relay", f"files:{documents}", cores, ["--admin", "off"], apart=MCP_SERVER)
+        (documents / "relays.json").write_text(json.dumps(relays(port, cores)))
+        return documents
 
     def _gateway(self, name: str, store: str, cores: str, settings: list[str], apart: str = "") -> Server:
         port = free_port()
@@ -163,7 +168,8 @@ class Servers:
     def log(self, server: Server) -> Path:
         return self._directory / f"{server.name}.out"
 
-    def _documents(self, name: str, upstream: Server) -> Path:
+    def documents(self, name: str, upstream: Server) -> Path:
+        """What is served where REST APIs are called."""
         documents = self._directory / f"{name}-documents"
         documents.mkdir(exist_ok=True)
         text = DOCUMENT.read_text().replace(WRITTEN_BASE, f"http://127.0.0.1:{upstream.port}")
