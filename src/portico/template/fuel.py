@@ -16,7 +16,6 @@ MAX_SOURCE = 65_536
 MAX_OUTPUT = 1_048_576
 MAX_DEPTH = 64
 MAX_BITS = 4_096
-TOO_LARGE = "the template's result is larger than 1 MiB"
 
 
 def fuelled(context: Any) -> dict[str, Any]:
@@ -37,7 +36,7 @@ def spend_output(scope: dict[str, Any], characters: int) -> None:
     tank = scope[FUEL]
     tank[1] -= characters
     if tank[1] < 0:
-        raise RenderError(TOO_LARGE)
+        raise RenderError("the template's result is larger than 1 MiB")
 
 
 def weigh(scope: dict[str, Any], value: Any, depth: int = 0) -> Any:

@@ -13,7 +13,7 @@ import msgspec
 from portico.template import encode
 from portico.template.errors import RenderError, TemplateError
 from portico.template.expression import Expressions, Parser
-from portico.template.fuel import FUEL, TOO_LARGE, fuelled
+from portico.template.fuel import fuelled, spend_output
 from portico.template.node import Evaluate, Node, present
 from portico.template.scan import Piece, Token, scan
 from portico.template.statements import Body, Step, chosen, repeated
@@ -105,11 +105,7 @@ class _Blocks:
         size = len(text)
 
         def step(scope: dict[str, Any], out: list[str]) -> None:
-            # As spend_output does, whose call would cost as much as all of this.
-            tank = scope[FUEL]
-            tank[1] -= size
-            if tank[1] < 0:
-                raise RenderError(TOO_LARGE)
+            spend_output(scope, size)
             out.append(text)
 
         made.steps.append(step)
@@ -122,10 +118,7 @@ class _Blocks:
         def step(scope: dict[str, Any], out: list[str]) -> None:
             found = value(scope)
             text = written(found if found is not MISSING else present(found, name), name)
-            tank = scope[FUEL]
-            tank[1] -= len(text)
-            if tank[1] < 0:
-                raise RenderError(TOO_LARGE)
+            spend_output(scope, len(text))
             out.append(text)
 
         made.steps.append(step)
