@@ -69,13 +69,7 @@ def whole_outcome(target: Target, response: Response | StreamingResponse, body: 
 
 def sole_outcome(events: list[Event], number: Id) -> Outcome | None:
     """The end of a request, where that is all that these events tell."""
-    try:
-        messages = envelope.read(events[0].data) if len(events) == 1 else []
-    except ValueError:
-        return None
-    if len(messages) != 1 or messages[0].method is not UNSET or messages[0].id != number:
-        return None
-    return envelope.outcome(messages[0])
+    return envelope.sole_outcome(events[0].data, number) if len(events) == 1 else None
 
 
 def error_in(body: bytes) -> Message | None:

@@ -5,8 +5,6 @@ Ids and tokens are rewritten where many share a connection: the members around t
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from portico.upstream.mcp.upstream import Outcome
@@ -40,10 +38,6 @@ def notification(method: str, params: bytes | None) -> bytes:
     return b'{"jsonrpc":"2.0","method":%b,"params":%b}' % (_encode(method), params)
 
 
-def response(identifier: Any, member: bytes) -> bytes:
-    return b'{"jsonrpc":"2.0","id":%b,%b}' % (_encode(identifier), member)
-
-
 def read(data: bytes) -> list[Message]:
     """The messages of one body, event or line: one, or those of a batch. ValueError where it is not JSON-RPC."""
     try:
@@ -61,24 +55,20 @@ def _checked(message: Message) -> Message:
 
 
 def sole_outcome(data: bytes, identifier: Id) -> Outcome | None:
-    """The end of that request, where that is what this body tells, and all that it tells."""
+    """The end of that request, where that is what this text tells, and all that it tells."""
     try:
-        message = _one.decode(data)
+        message = _checked(_one.decode(data))
     except _BROKEN:
         return None
-    if message.id != identifier or message.method is not UNSET or message.jsonrpc != "2.0":
-        return None
-    if message.error is not UNSET:
-        return Outcome(b'"error":%b' % message.error, True)
-    return Outcome(b'"result":%b' % message.result, False) if message.result is not UNSET else None
+    return outcome(message) if message.method is UNSET and message.id == identifier else None
 
 
 def outcome(message: Message) -> Outcome:
     """The end of a request that a response tells."""
     if message.error is not UNSET:
-        return Outcome(b'"error":' + bytes(message.error), True)
+        return Outcome(b'"error":%b' % message.error, True)
     assert message.result is not UNSET
-    return Outcome(b'"result":' + bytes(message.result), False)
+    return Outcome(b'"result":%b' % message.result, False)
 
 
 def params_of(message: Message) -> bytes | None:

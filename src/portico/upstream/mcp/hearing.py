@@ -14,10 +14,10 @@ from weakref import ref
 import msgspec
 
 from portico.upstream.mcp.asked import Asked
-from portico.upstream.mcp.envelope import params_of, response
+from portico.upstream.mcp.envelope import params_of
 from portico.upstream.mcp.upstream import Hear, Heard
 from portico.wire.errors import METHOD_NOT_FOUND, OVERLOADED
-from portico.wire.jsonrpc import Message
+from portico.wire.jsonrpc import Message, encode_response
 
 log = logging.getLogger("portico.upstream")
 
@@ -97,7 +97,7 @@ class Hearing:
             log.warning("%s: asked %s, which servers of this revision must not do", self._name, method)
             return
         if method == "ping":
-            self._send(response(identifier, b'"result":{}'))
+            self._send(encode_response(identifier, b'"result":{}'))
             return
         if len(self._questions) >= MOST_QUESTIONS:
             self._refuse(identifier, OVERLOADED, f"{MOST_QUESTIONS} questions are unanswered.")
@@ -135,7 +135,7 @@ class Hearing:
             for one in waiting:
                 one.resume(self._clock())
             assert self._send is not None
-            self._send(response(identifier, member))
+            self._send(encode_response(identifier, member))
 
         return answer
 
@@ -160,7 +160,7 @@ class Hearing:
 
     def _refuse(self, identifier: int | str, code: int, text: str) -> None:
         assert self._send is not None
-        self._send(response(identifier, _error(code, text)))
+        self._send(encode_response(identifier, _error(code, text)))
 
 
 def _error(code: int, text: str) -> bytes:
