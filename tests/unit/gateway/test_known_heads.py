@@ -95,6 +95,19 @@ async def test_a_head_that_made_room_for_others_is_parsed_anew_by_the_connection
     assert first.headers == {}, "It holds memory, though nobody can find it any more."
 
 
+async def test_a_head_that_was_forgotten_takes_nothing_for_whole() -> None:
+    home = FakeHome(known_heads=1)
+    connection, _ = connected(home)
+    other, _ = connected(home)
+    for each, head in ((connection, HEADS[0]), (connection, HEADS[0]), (other, HEADS[1])):
+        each.data_received(head % 1 + b"a")
+    # With the four bytes behind its digits it would be long enough.
+    connection.data_received(HEADS[0] % 5 + b"a")
+    assert len(home.seen) == 3
+    connection.data_received(b"bcde")
+    assert home.seen[-1].body == b"abcde"
+
+
 def test_a_head_that_is_learnt_again_stays_the_one_that_connections_remember() -> None:
     """Or what it keeps of a snapshot would not be forgotten with the others."""
     heads = KnownHeads()

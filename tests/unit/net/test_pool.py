@@ -171,3 +171,13 @@ async def test_the_sweep_passes_over_a_caller_that_has_just_been_cancelled():
     await settle()
     assert gone.cancelled()
     pool.close()
+
+
+async def test_what_a_server_said_is_forgotten_at_the_next_sweep():
+    pool, dialer = pool_of(1)
+    connection = await connected(pool, dialer)
+    connection.begin(GET, math.inf, None, False)
+    connection.data_received(OK)
+    assert pool.known.find(OK) is not None
+    pool.sweep(0.0)
+    assert pool.known.find(OK) is None

@@ -27,14 +27,13 @@ Found = tuple["KnownHead", bytes, bytes]
 class KnownHead:
     """One head, parsed. `lane` is where those who judge requests by their heads keep what they found (see Request)."""
 
-    __slots__ = ("_after", "_before", "_cut", "headers", "is_known", "lane", "method", "path", "query")
+    __slots__ = ("_after", "_before", "_cut", "headers", "lane", "method", "path", "query")
 
     def __init__(self, before: bytes, after: bytes, request: Request) -> None:
         """What stands before the digits of the length, and behind them up to the body."""
         self._before = before
         self._after = after
         self._cut = len(before)
-        self.is_known = True
         self.method = request.method
         self.path = request.path
         self.query = request.query
@@ -43,7 +42,6 @@ class KnownHead:
 
     def forget(self) -> None:
         """Connections may remember it still, and hold nothing in memory by that."""
-        self.is_known = False
         self._before = self._after = b""
         self.headers, self.lane = {}, None
 
@@ -51,7 +49,8 @@ class KnownHead:
         """The same head once more, as it nearly always is on one connection: that costs half of looking it up."""
         at, after = self._cut, self._after
         cut = data.find(b"\r", at, at + _MOST_DIGITS + 1)
-        if cut < 0 or not data.startswith(self._before) or not data.startswith(after, cut):
+        # One that is forgotten has nothing to compare with.
+        if not after or cut < 0 or not data.startswith(self._before) or not data.startswith(after, cut):
             return None
         digits, body = data[at:cut], data[cut + len(after) :]
         return (self, digits, body) if digits.isdigit() and len(body) == int(digits) else None

@@ -99,7 +99,7 @@ class RequestReader(asyncio.Protocol):
                 home = self._home
                 if not self._queue and len(data) <= home.max_body:
                     last = self._last
-                    found = last.again(data) if last is not None and last.is_known else None
+                    found = last.again(data) if last is not None else None
                     found = found or home.known.find(data)
                     if found is not None:
                         self._take(*found)
