@@ -138,7 +138,7 @@ def _answered(said: bytes) -> bytes:
 
 async def measure(scenario: Scenario, directory: Path, turns: int) -> list[float]:
     """Microseconds of a call, by round."""
-    with Servers(directory) as servers:
+    with Servers(directory) as servers, (directory / "access.log").open("wb") as sink:
         place = socket.create_server(("127.0.0.1", 0))
         settings = Settings(
             store=f"files:{_store(scenario, servers)}",
@@ -148,7 +148,7 @@ async def measure(scenario: Scenario, directory: Path, turns: int) -> list[float
             secrets=str(EXAMPLES / "secrets"),
         )
         worker = Worker(settings, {}, Place(place, None, secrets.token_bytes(32), None))
-        worker.world.access_log._sink = (directory / "access.log").open("wb")
+        worker.world.access_log._sink = sink
         started, stop = asyncio.Event(), asyncio.Event()
         serving = asyncio.create_task(worker.serve(stop, started.set))
         await started.wait()

@@ -11,8 +11,8 @@ _END = b"\r\n\r\n"
 
 
 class KnownAnswers:
-    """At most `most` heads, until they are forgotten: servers tell the time in them, so that none is
-    of use for longer than a second. A server that never says the same twice costs no more than so many."""
+    """At most `most` heads, until they are forgotten: servers tell the time in them, so that none is of use for longer
+    than a second. A server that never says the same twice costs no more than so many."""
 
     __slots__ = ("_heads", "_most")
 
